@@ -1,0 +1,72 @@
+"""Errors of the conversation side.
+
+BotError
+├── ModelUnavailable       weights missing, damaged, or the remote server does not answer
+│   ├── WeightsMissing     a packaged part or a file is not there
+│   ├── WeightsCorrupt     the bytes are not the ones we know
+│   └── DiskFull           no room to convert the weights
+├── QueueFull              too many answers are waiting; try again after `retry_after_s`
+├── PromptTooLong          the parts that may not be cut exceed the token budget
+├── AdapterRejected        the adapter folder does not fit the base model
+├── ConversationNotFound   no conversation of that id
+├── MessageNotFound        no message (or citation) of that id
+├── AnswerInProgress       this conversation's previous answer is still being written
+├── MessageRejected        empty, too long, or nothing but control characters
+└── SettingsError          a setting has a value that cannot work
+"""
+
+
+class BotError(Exception):
+    """Base of all errors of this package; messages say what to do next."""
+
+
+class ModelUnavailable(BotError):
+    """The language model cannot answer now."""
+
+
+class WeightsMissing(ModelUnavailable):
+    """A packaged part or a file of the weights is not there."""
+
+
+class WeightsCorrupt(ModelUnavailable):
+    """The weights' bytes are not the ones we know."""
+
+
+class DiskFull(ModelUnavailable):
+    """There is no room on disk to prepare the weights."""
+
+
+class QueueFull(BotError):
+    """Too many answers are waiting."""
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class PromptTooLong(BotError):
+    """The parts of a prompt that may not be cut exceed its token budget."""
+
+
+class AdapterRejected(BotError):
+    """The adapter folder does not fit the base model."""
+
+
+class ConversationNotFound(BotError):
+    """There is no conversation of that id."""
+
+
+class MessageNotFound(BotError):
+    """There is no message, or no citation of it, of that id."""
+
+
+class AnswerInProgress(BotError):
+    """The conversation's previous answer is still being written."""
+
+
+class MessageRejected(BotError):
+    """The message is empty, too long, or nothing but control characters."""
+
+
+class SettingsError(BotError):
+    """A setting has a value that cannot work; the message names it."""

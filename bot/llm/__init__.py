@@ -1,0 +1,1 @@
+"""Language models behind one Protocol: in process, or any OpenAI-compatible server."""

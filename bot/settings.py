@@ -1,0 +1,143 @@
+"""All settings: the only reader of the environment and the only place a default is written.
+
+`KEFU_DATA_DIR` stands alone; everything else is `KEFU_<GROUP>__<NAME>`, for example
+`KEFU_LLM__MAX_NEW_TOKENS=200`. A `.env` file in the working folder is read too. Every field
+appears with its meaning in `.env.example`; a test compares the two.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from bot.errors import SettingsError
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Positive = Annotated[int, Field(gt=0)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Group(BaseModel):
+    model_config = {"extra": "forbid"}
+
+
+class DatabaseSettings(_Group):
+    """Where rows live; empty means SQLite in the data folder."""
+
+    url: str = ""
+
+
+class LlmSettings(_Group):
+    """The language model: in process (`local`) or any OpenAI-compatible server (`remote`)."""
+
+    backend: Literal["local", "remote"] = "local"
+    weights: str = "packaged"  # `packaged`, a folder, or a hub id
+    adapter: str = ""  # a PEFT folder; empty: none
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = Field(0, ge=0)  # 0: all cores
+    remote_url: str = ""  # base URL up to and including /v1
+    remote_model: str = ""
+    remote_key: SecretStr = SecretStr("")
+    remote_timeout_s: Positive = 120
+    max_active: Positive = 1  # answers generated at the same time
+    max_waiting: Positive = 32
+    max_new_tokens: Positive = 200
+    temperature: float = Field(0.0, ge=0, le=2)
+    prompt_lookup_tokens: int = Field(4, ge=0, le=16)  # 0 switches prompt lookup off
+    prompt_budget_tokens: int = Field(1200, ge=400)
+
+
+class KnowledgeSettings(_Group):
+    """Documents, splitting and retrieval."""
+
+    embedder: str = "packaged"  # `packaged`, a folder, or a sentence-transformers name
+    chunk_tokens: int = Field(220, ge=32, le=480)
+    top_k: int = Field(5, ge=1, le=50)  # passages a search gives back
+    candidates: int = Field(30, ge=1, le=1000)  # taken from each index before fusion
+    max_upload_mb: Positive = 50
+    max_pdf_pages: Positive = 500
+    max_text_chars: Positive = 5_000_000
+    max_unpacked_mb: Positive = 200  # docx and xlsx after decompression
+
+
+class ChatSettings(_Group):
+    """How replies are made."""
+
+    max_message_chars: Positive = 4000
+    relevance_threshold: Probability = 0.5  # below it, nothing relevant was found
+    passages: int = Field(3, ge=1, le=10)  # passages that go into the prompt
+    history_turns: int = Field(3, ge=0, le=20)
+    checkpoint_s: float = Field(0.5, gt=0)  # how often a streamed text is saved
+
+
+class WebSettings(_Group):
+    """The server and its limits."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8000
+    root_path: str = ""  # sub-path behind a proxy, such as /kefu
+    secure_cookies: bool = False  # set when customers reach Kefu over https
+    trusted_origins: str = ""  # further origins of form posts, comma-separated
+    login_hours: Positive = 12
+    conversations_per_minute: Positive = 30  # new conversations per address
+    messages_per_minute: Positive = 30  # per address
+    trust_forwarded_for: bool = False  # read the customer's address from X-Forwarded-For
+    shutdown_s: Positive = 10
+    customer_key: SecretStr = SecretStr("")  # HS256 key for the host page's customer tokens
+
+    @field_validator("root_path")
+    @classmethod
+    def _check_root_path(cls, value: str) -> str:
+        if value and (not value.startswith("/") or value.endswith("/")):
+            raise ValueError(f"must start with / and not end with one, like /kefu; got {value!r}")
+        return value
+
+
+class LogSettings(_Group):
+    """What the log shows; never message text."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    format: Literal["json", "text"] = "json"
+
+
+class Settings(BaseSettings):
+    """Everything a Kefu can be told."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="KEFU_",
+        env_nested_delimiter="__",
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="forbid",
+    )
+
+    data_dir: Path = Path("./data")
+    database: DatabaseSettings = DatabaseSettings()
+    llm: LlmSettings = LlmSettings()
+    knowledge: KnowledgeSettings = KnowledgeSettings()
+    chat: ChatSettings = ChatSettings()
+    web: WebSettings = WebSettings()
+    log: LogSettings = LogSettings()
+
+    @property
+    def database_url(self) -> str:
+        """The SQLAlchemy URL in force."""
+        return self.database.url or f"sqlite:///{self.data_dir.absolute() / 'kefu.db'}"
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Reads the environment and `.env`; nested overrides win.
+
+    Raises:
+        SettingsError: one line that names the first wrong setting as the user wrote it.
+    """
+    try:
+        settings = Settings(**overrides)  # type: ignore[arg-type]  # checked by pydantic
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "KEFU_" + "__".join(str(part).upper() for part in first["loc"])
+        raise SettingsError(f"{name}: {first['msg']} (got {first.get('input')!r})") from error
+    if settings.llm.backend == "remote" and not settings.llm.remote_url:
+        raise SettingsError("KEFU_LLM__REMOTE_URL: needed when KEFU_LLM__BACKEND is 'remote'")
+    return settings

@@ -1,0 +1,1 @@
+"""Reviewed corrections in, evaluated adapters out. May import `bot` and `knowledge`."""

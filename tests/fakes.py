@@ -1,0 +1,1 @@
+"""Small stand-ins for model weights; everything else in the tests is real."""

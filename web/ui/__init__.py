@@ -1,0 +1,1 @@
+"""Gradio pages: each builds its widgets, then wires their events."""
