@@ -12,6 +12,12 @@ BotError
 ├── MessageNotFound        no message (or citation) of that id
 ├── AnswerInProgress       this conversation's previous answer is still being written
 ├── MessageRejected        empty, too long, or nothing but control characters
+├── AccessDenied           the token is not this conversation's
+├── AccountNotFound        no member of staff of that name
+├── AccountExists          the name is taken
+├── PasswordRejected       a new password that is too short or not new
+├── LoginFailed            wrong name or password
+├── LoginLocked            too many wrong passwords; try again after `retry_after_s`
 └── SettingsError          a setting has a value that cannot work
 """
 
@@ -70,3 +76,31 @@ class MessageRejected(BotError):
 
 class SettingsError(BotError):
     """A setting has a value that cannot work; the message names it."""
+
+
+class AccessDenied(BotError):
+    """The token is not this conversation's."""
+
+
+class AccountNotFound(BotError):
+    """There is no member of staff of that name."""
+
+
+class AccountExists(BotError):
+    """The name is taken."""
+
+
+class PasswordRejected(BotError):
+    """The new password is too short, too long or not new."""
+
+
+class LoginFailed(BotError):
+    """Wrong name or password; which of them is not said."""
+
+
+class LoginLocked(BotError):
+    """Too many wrong passwords were given."""
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
