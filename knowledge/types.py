@@ -97,6 +97,17 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
+class DocumentVersion:
+    """The stored text of one version; citations point into it by offset."""
+
+    document_id: DocumentId
+    version: int
+    name: str
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ScoredChunk:
     """A retrieved passage; ranks are 1-based, None where that index did not return it."""
 
