@@ -7,6 +7,7 @@ machine; ratios are ours against theirs in the same run, since machines differ a
 
 import asyncio
 import contextlib
+import importlib.util
 import json
 import os
 import platform
@@ -241,9 +242,9 @@ def _transformers_serve(
     weights: Path, settings: Settings, prompts: Sequence[str], plan: Plan, count: CountTokens
 ) -> dict[str, object]:
     """Measures `transformers serve` with the same weights on the same prompts."""
+    if importlib.util.find_spec("openai") is None:
+        return {"left_out": "not installed; run pip install 'kefu[bench]'"}
     command = Path(sys.executable).with_name("transformers")
-    if not command.exists():
-        return {"left_out": "the transformers command is not installed"}
     port = _free_port()
     threads = str(settings.llm.threads or os.cpu_count() or 1)
     environment = dict(os.environ) | {"OMP_NUM_THREADS": threads, "HF_HUB_OFFLINE": "1"}
