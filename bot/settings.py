@@ -40,7 +40,8 @@ class LlmSettings(_Group):
     remote_model: str = ""
     remote_key: SecretStr = SecretStr("")
     remote_timeout_s: Positive = 120
-    max_active: Positive = 1  # answers generated at the same time
+    remote_active: Positive = 16  # requests sent to the remote server at the same time
+    max_active: Positive = 1  # answers generated in process at the same time
     max_waiting: Positive = 32
     max_new_tokens: Positive = 200
     temperature: float = Field(0.0, ge=0, le=2)
