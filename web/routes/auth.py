@@ -1,0 +1,159 @@
+"""Staff login, logout and change of password: plain HTML forms that need no script."""
+
+from functools import cache
+from importlib.resources import files
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse
+from jinja2 import Environment, FileSystemLoader, select_autoescape
+from starlette.responses import Response
+
+from bot import audit
+from bot.accounts import MAX_PASSWORD_CHARS, MIN_PASSWORD_CHARS
+from bot.errors import LoginFailed, LoginLocked, PasswordRejected
+from web.dependencies import ContextDep, WebContext
+from web.errors import STATUS, HttpProblem, describe, kind_of
+from web.language import ui_language
+from web.security import COOKIE
+
+router = APIRouter(include_in_schema=False)
+HOME = "/staff/"
+Field = Annotated[str, Form()]
+
+
+@router.get("/login")
+def login_page(request: Request, next: str = "", lang: str = "") -> Response:  # noqa: A002
+    """Shows the login form."""
+    return _page(request, "login.html", lang=lang, next=_local(next))
+
+
+@router.post("/auth/login")
+def login(
+    request: Request,
+    context: ContextDep,
+    name: Field = "",
+    password: Field = "",
+    next: Field = "",  # noqa: A002
+    lang: Field = "",
+) -> Response:
+    """Checks the password and sets the login cookie."""
+    address = context.gate.address(request)
+    try:
+        token = context.services.accounts.login(name, password, address=address)
+    except (LoginFailed, LoginLocked) as error:
+        return _page(request, "login.html", lang=lang, error=error, next=_local(next), name=name)
+    audit.record(context.services.engine, name, action="login")
+    user = context.services.accounts.resolve(token, kind="cookie")
+    target = _local(next)
+    if user is not None and user.must_change_password:
+        target = f"/auth/password?next={quote(target)}"
+    return _with_cookie(request, context, token=token, target=target)
+
+
+@router.post("/auth/logout")
+def logout(request: Request, context: ContextDep) -> Response:
+    """Ends the login and forgets the cookie."""
+    token = context.gate.cookie_token(request)
+    if token is not None:
+        context.services.accounts.logout(token)
+    response = RedirectResponse(_root(request) + "/login", 303)
+    response.delete_cookie(COOKIE, path=_root(request) or "/")
+    return response
+
+
+@router.get("/auth/password")
+def password_page(
+    request: Request,
+    context: ContextDep,
+    next: str = "",  # noqa: A002
+    lang: str = "",
+) -> Response:
+    """Shows the form that changes the password."""
+    if context.gate.user(request) is None:
+        return RedirectResponse(_root(request) + "/login", 303)
+    return _page(request, "password.html", lang=lang, next=_local(next))
+
+
+@router.post("/auth/password")
+def change_password(
+    request: Request,
+    context: ContextDep,
+    current: Field = "",
+    new: Field = "",
+    again: Field = "",
+    next: Field = "",  # noqa: A002
+    lang: Field = "",
+) -> Response:
+    """Sets a password of the user's own; other logins end."""
+    user = context.gate.user(request)
+    if user is None:
+        return RedirectResponse(_root(request) + "/login", 303)
+    try:
+        if new != again:
+            raise HttpProblem("passwords_differ")
+        token = context.services.accounts.change_password(user.name, current, new)
+    except (LoginFailed, LoginLocked, PasswordRejected, HttpProblem) as error:
+        return _page(request, "password.html", lang=lang, error=error, next=_local(next))
+    audit.record(context.services.engine, user.name, action="password.change")
+    return _with_cookie(request, context, token=token, target=_local(next))
+
+
+def _with_cookie(request: Request, context: WebContext, *, token: str, target: str) -> Response:
+    settings = context.services.settings.web
+    response = RedirectResponse(_root(request) + target, 303)
+    response.set_cookie(
+        COOKIE,
+        context.gate.sign(token),
+        max_age=settings.login_hours * 3600,
+        path=_root(request) or "/",
+        secure=settings.secure_cookies,
+        httponly=True,
+        samesite="lax",
+    )
+    return response
+
+
+def _page(
+    request: Request, template: str, *, lang: str, error: Exception | None = None, **values: str
+) -> Response:
+    """Renders a form, with what went wrong the last time."""
+    catalogue = request.app.state.catalogue
+    language = ui_language(lang or request.headers.get("accept-language", ""))
+    headers = {"Cache-Control": "no-store"}
+    status = 200
+    if error is not None:
+        status = STATUS[kind_of(error)]
+        values["title"], values["detail"] = describe(error, catalogue, language)
+    if isinstance(error, LoginLocked):
+        headers["Retry-After"] = str(error.retry_after_s)
+    html = (
+        _templates()
+        .get_template(template)
+        .render(
+            values,
+            language=language,
+            root=_root(request),
+            min_chars=MIN_PASSWORD_CHARS,
+            max_chars=MAX_PASSWORD_CHARS,
+            t=lambda key: catalogue.text(f"login.{key}", language),
+        )
+    )
+    return HTMLResponse(html, status, headers=headers)
+
+
+@cache
+def _templates() -> Environment:
+    folder = str(files("web").joinpath("templates"))
+    return Environment(loader=FileSystemLoader(folder), autoescape=select_autoescape())
+
+
+def _root(request: Request) -> str:
+    return str(request.scope.get("root_path", "")).rstrip("/")
+
+
+def _local(target: str) -> str:
+    """Only a path of our own is a place to go on to; anything else leads to the first page."""
+    is_own = target.startswith("/") and not target.startswith("//")
+    return target if is_own and target.isprintable() and "\\" not in target else HOME
