@@ -1,0 +1,129 @@
+"""Builds the prompt of an answer within its token budget.
+
+The system message is the same for every answer in a language; what varies stands in the last
+message. Where the budget is short, history goes first, then the last passages, then the end of
+the first passage; the question is never cut.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+from jinja2 import DictLoader, Environment, StrictUndefined, Template
+
+from bot.dialogue.state import Exchange
+from bot.errors import PromptTooLong
+from bot.llm.base import ChatMessage
+from knowledge.types import ScoredChunk
+
+_TEMPLATES = ("system.j2", "answer.j2")
+#: Tokens the chat template adds around each message, for any of the usual templates.
+_TOKENS_PER_MESSAGE = 8
+_MIN_PASSAGE_CHARS = 80
+_HISTORY_ANSWER_CHARS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt with its size; `text` is what transcripts show."""
+
+    messages: tuple[ChatMessage, ...]
+    n_tokens: int
+    n_passages: int
+
+    @property
+    def text(self) -> str:
+        """All messages, each under its role."""
+        return "\n\n".join(f"<{message.role}>\n{message.content}" for message in self.messages)
+
+    @property
+    def sha256(self) -> str:
+        """Fingerprint of `text`."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRequest:
+    """What a prompt is made of; passages are best first, history is oldest first."""
+
+    language: str
+    question: str
+    passages: Sequence[ScoredChunk]
+    history: Sequence[Exchange] = ()
+
+
+class PromptBuilder:
+    """Renders the template files; `count_tokens` is the model's, `budget_tokens` the limit."""
+
+    def __init__(self, *, count_tokens: Callable[[str], int], budget_tokens: int) -> None:
+        folder = files("bot").joinpath("prompts")
+        sources = {name: folder.joinpath(name).read_text(encoding="utf-8") for name in _TEMPLATES}
+        environment = Environment(  # noqa: S701  # a prompt is no HTML
+            loader=DictLoader(sources), undefined=StrictUndefined, keep_trailing_newline=False
+        )
+        self._answer: Template = environment.get_template("answer.j2")
+        system = environment.get_template("system.j2")
+        self._system = {language: system.render(language=language) for language in ("zh", "en")}
+        self._count_tokens = count_tokens
+        self._budget_tokens = budget_tokens
+
+    def build(self, request: PromptRequest) -> Prompt:
+        """Returns the prompt, cut to the budget.
+
+        Raises:
+            PromptTooLong: the question and the fixed text alone exceed the budget.
+        """
+        history = list(request.history)
+        passages = [(_context(hit), hit.chunk.text) for hit in request.passages]
+        while True:
+            prompt = self._assemble(request, history, passages)
+            excess = prompt.n_tokens - self._budget_tokens
+            if excess <= 0:
+                return prompt
+            if history:
+                history.pop(0)
+            elif len(passages) > 1:
+                passages.pop()
+            elif passages and len(passages[0][1]) > _MIN_PASSAGE_CHARS:
+                passages[0] = (passages[0][0], self._shortened(passages[0][1], excess))
+            else:
+                raise PromptTooLong(
+                    f"The question needs {prompt.n_tokens} tokens with its instructions, but the "
+                    f"budget is {self._budget_tokens}; shorten it."
+                )
+
+    def _assemble(
+        self,
+        request: PromptRequest,
+        history: Sequence[Exchange],
+        passages: Sequence[tuple[str, str]],
+    ) -> Prompt:
+        numbered = [
+            {"n": n, "context": context, "text": text}
+            for n, (context, text) in enumerate(passages, start=1)
+        ]
+        answer = self._answer.render(
+            language=request.language, question=request.question, passages=numbered
+        )
+        messages = [ChatMessage("system", self._system[request.language])]
+        for exchange in history:
+            messages.append(ChatMessage("user", exchange.question))
+            messages.append(ChatMessage("assistant", exchange.answer[:_HISTORY_ANSWER_CHARS]))
+        messages.append(ChatMessage("user", answer))
+        n_tokens = sum(
+            self._count_tokens(message.content) + _TOKENS_PER_MESSAGE for message in messages
+        )
+        return Prompt(tuple(messages), n_tokens, len(passages))
+
+    def _shortened(self, text: str, excess_tokens: int) -> str:
+        """Cuts the end of a passage by at least the excess, and always by something."""
+        tokens_per_char = max(1, self._count_tokens(text)) / len(text)
+        n_chars = len(text) - max(1, int(excess_tokens / tokens_per_char))
+        return text[: max(_MIN_PASSAGE_CHARS, n_chars)]
+
+
+def _context(hit: ScoredChunk) -> str:
+    """Where a passage stands: title and headings, without repeats."""
+    parts = [part.strip() for part in (hit.title or hit.document, *hit.chunk.headings)]
+    return " › ".join(dict.fromkeys(part for part in parts if part))

@@ -1,0 +1,385 @@
+"""Writes a turn in three steps, so that nothing said is lost by a crash at any moment.
+
+1. `open`: the customer's message and an empty bot message with status `streaming`, which also
+   is the lock that keeps a conversation to one answer at a time across processes;
+2. `checkpoint`: the text so far, while it is written;
+3. `finish`: everything about the answer, in one transaction.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, Row, func, insert, or_, select, update
+
+from bot.dialogue.state import DialogueState, Exchange
+from bot.errors import AnswerInProgress, ConversationNotFound, MessageNotFound
+from bot.rows import reply_columns, reply_from
+from bot.tables import ConversationRow, MessageRow
+from bot.types import (
+    Action,
+    ConversationId,
+    ConversationState,
+    MessageId,
+    MessageStatus,
+    Reply,
+    Role,
+)
+
+_TITLE_CHARS = 80
+#: A `streaming` message that nobody has touched for so long belongs to a dead process.
+_ABANDONED_AFTER = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTurn:
+    """A turn whose customer message is stored; `reply_id` is None where the bot stays silent."""
+
+    conversation_id: ConversationId
+    customer_message_id: MessageId
+    text: str
+    dialogue: DialogueState
+    reply_id: MessageId | None = None
+    supersedes: MessageId | None = None
+    replay: Reply | None = None  # the stored answer to a repeated client_id
+
+
+@dataclass(frozen=True, slots=True)
+class TurnResult:
+    """What `finish` writes: the reply, and what only staff see of how it came about."""
+
+    reply: Reply
+    state: ConversationState
+    evidence: Mapping[str, object] | None = None
+    prompt: str | None = None
+    prompt_sha256: str | None = None
+    notes: tuple[str, ...] = field(default=())  # system messages that follow the reply
+
+
+class TurnStore:
+    """Rows of turns; each method is one transaction."""
+
+    def __init__(self, engine: Engine, *, history_turns: int) -> None:
+        self._engine = engine
+        self._history_turns = history_turns
+
+    def open(
+        self,
+        conversation_id: ConversationId,
+        text: str,
+        *,
+        client_id: str | None,
+        answers: Callable[[ConversationState], bool],
+    ) -> OpenTurn:
+        """Stores the customer's message and reserves the answer.
+
+        Args:
+            conversation_id: whose turn it is.
+            text: the message in normal form.
+            client_id: repeating one returns the stored answer as `replay`.
+            answers: says whether the bot answers in a state; may raise to refuse the message.
+
+        Raises:
+            ConversationNotFound: no such conversation.
+            AnswerInProgress: its previous answer is still being written.
+        """
+        with self._engine.begin() as connection:
+            conversation = _lock(connection, conversation_id, title=text[:_TITLE_CHARS])
+            rows = self._recent(connection, conversation_id, client_id)
+            repeated = next((row for row in rows if client_id and row.client_id == client_id), None)
+            _close_abandoned(connection, rows)
+            if repeated is not None:
+                earlier = [row for row in rows if row.ordinal < repeated.ordinal]
+                dialogue = _dialogue(conversation, earlier)
+                return _repeat(connection, conversation_id, repeated, dialogue)
+            state = ConversationState(conversation.state)
+            is_answered = answers(state)
+            ids = _insert_turn(connection, conversation_id, rows, (text, client_id, is_answered))
+        return OpenTurn(conversation_id, ids[0], text, _dialogue(conversation, rows), ids[1])
+
+    def reopen(self, message_id: MessageId) -> OpenTurn:
+        """Reserves another answer to the question that `message_id` answered.
+
+        Raises:
+            MessageNotFound: no current bot message of that id.
+            AnswerInProgress: an answer is being written.
+        """
+        with self._engine.begin() as connection:
+            old = _bot_message(connection, message_id)
+            conversation = _lock(connection, ConversationId(old.conversation_id))
+            rows = self._recent(connection, old.conversation_id, None)
+            _close_abandoned(connection, rows)
+            asked = connection.execute(
+                select(MessageRow.id, MessageRow.text, MessageRow.ordinal).where(
+                    MessageRow.id == old.replies_to
+                )
+            ).one()
+            reply_id = _new_id()
+            last = max(row.ordinal for row in rows)
+            values = _bot_values(old.conversation_id, asked.id, last + 1)
+            connection.execute(insert(MessageRow), {**values, "id": reply_id})
+        earlier = [row for row in rows if row.ordinal < asked.ordinal]
+        return OpenTurn(
+            ConversationId(old.conversation_id),
+            MessageId(asked.id),
+            asked.text,
+            _dialogue(conversation, earlier),
+            MessageId(reply_id),
+            supersedes=message_id,
+        )
+
+    def checkpoint(self, message_id: MessageId, text: str) -> bool:
+        """Stores the text so far; False where somebody ended the turn from outside."""
+        with self._engine.begin() as connection:
+            done = connection.execute(
+                update(MessageRow)
+                .where(MessageRow.id == message_id, MessageRow.status == MessageStatus.STREAMING)
+                .values(text=text, updated_at=_now())
+            )
+        return done.rowcount == 1
+
+    def finish(self, turn: OpenTurn, result: TurnResult) -> None:
+        """Writes the finished turn; a failed regeneration leaves the old answer in place."""
+        is_failed = result.reply.status is MessageStatus.FAILED
+        replaced = turn.reply_id if is_failed else turn.supersedes
+        with self._engine.begin() as connection:
+            connection.execute(
+                update(MessageRow)
+                .where(MessageRow.id == turn.reply_id)
+                .values(
+                    **reply_columns(result.reply),
+                    evidence=result.evidence,
+                    prompt=result.prompt,
+                    prompt_sha256=result.prompt_sha256,
+                    updated_at=_now(),
+                )
+            )
+            if turn.supersedes is not None:
+                connection.execute(
+                    update(MessageRow).where(MessageRow.id == replaced).values(superseded=True)
+                )
+            _leave_conversation(connection, turn.conversation_id, turn.dialogue.state, result.state)
+            for note in result.notes:
+                _insert_system(connection, turn.conversation_id, note)
+
+    def interrupt(self, conversation_id: ConversationId | None = None) -> int:
+        """Marks open turns `interrupted` (all of them without an id); returns how many."""
+        where: list[ColumnElement[bool]] = [MessageRow.status == MessageStatus.STREAMING]
+        if conversation_id is not None:
+            where.append(MessageRow.conversation_id == conversation_id)
+        with self._engine.begin() as connection:
+            done = connection.execute(
+                update(MessageRow)
+                .where(*where)
+                .values(status=MessageStatus.INTERRUPTED, updated_at=_now())
+            )
+        return done.rowcount
+
+    def request_person(self, conversation_id: ConversationId, note: str) -> MessageId:
+        """Records that a person was asked for and tells so in a system message.
+
+        Raises:
+            ConversationNotFound: no such conversation.
+        """
+        with self._engine.begin() as connection:
+            conversation = _lock(connection, conversation_id)
+            if conversation.state != ConversationState.PERSON:
+                _leave_conversation(
+                    connection,
+                    conversation_id,
+                    ConversationState(conversation.state),
+                    ConversationState.QUEUED,
+                )
+            return _insert_system(connection, conversation_id, note)
+
+    def _recent(
+        self, connection: Connection, conversation_id: str, client_id: str | None
+    ) -> list[Row[Any]]:
+        """The newest messages, oldest first, and the one that carries the client's id."""
+        n_newest = 2 * self._history_turns + 8
+        newest = (
+            select(MessageRow.id)
+            .where(MessageRow.conversation_id == conversation_id, ~MessageRow.superseded)
+            .order_by(MessageRow.ordinal.desc())
+            .limit(n_newest)
+        )
+        wanted: list[ColumnElement[bool]] = [MessageRow.id.in_(newest)]
+        if client_id:
+            wanted.append(MessageRow.client_id == client_id)
+        columns = (
+            MessageRow.id, MessageRow.ordinal, MessageRow.role, MessageRow.text, MessageRow.status,
+            MessageRow.client_id, MessageRow.replies_to, MessageRow.query, MessageRow.action,
+            MessageRow.updated_at,
+        )  # fmt: skip
+        query = (
+            select(*columns)
+            .where(MessageRow.conversation_id == conversation_id, or_(*wanted))
+            .order_by(MessageRow.ordinal)
+        )
+        return list(connection.execute(query))
+
+
+def _lock(
+    connection: Connection, conversation_id: ConversationId, *, title: str | None = None
+) -> Row[str, str]:
+    """Takes the write lock on a conversation first, so that two processes take turns."""
+    values: dict[str, object] = {"updated_at": _now()}
+    if title is not None:
+        values["title"] = func.coalesce(func.nullif(ConversationRow.title, ""), title)
+    row = connection.execute(
+        update(ConversationRow)
+        .where(ConversationRow.id == conversation_id)
+        .values(**values)
+        .returning(ConversationRow.state, ConversationRow.language)
+    ).one_or_none()
+    if row is None:
+        raise ConversationNotFound(f"There is no conversation {conversation_id!r}.")
+    return row
+
+
+def _close_abandoned(connection: Connection, rows: list[Row[Any]]) -> None:
+    """Raises AnswerInProgress for a living turn, marks one that nobody writes any more."""
+    for row in rows:
+        if row.status != MessageStatus.STREAMING:
+            continue
+        if _now() - row.updated_at < _ABANDONED_AFTER:
+            raise AnswerInProgress("The previous answer is still being written; wait or stop it.")
+        connection.execute(
+            update(MessageRow)
+            .where(MessageRow.id == row.id)
+            .values(status=MessageStatus.INTERRUPTED)
+        )
+
+
+def _repeat(
+    connection: Connection, conversation_id: ConversationId, asked: Row[Any], dialogue: DialogueState
+) -> OpenTurn:
+    """Finds the answer to a message sent before; a failed or cut one is written again."""
+    turn = OpenTurn(conversation_id, MessageId(asked.id), asked.text, dialogue)
+    answer = connection.execute(
+        select(MessageRow.__table__)
+        .where(MessageRow.replies_to == asked.id, ~MessageRow.superseded)
+        .order_by(MessageRow.ordinal.desc())
+        .limit(1)
+    ).one_or_none()
+    if answer is None:
+        return turn
+    if answer.action and answer.status != MessageStatus.FAILED:
+        return replace(turn, reply_id=MessageId(answer.id), replay=reply_from(answer))
+    reply_id = _new_id()
+    values = _bot_values(conversation_id, asked.id, _last_ordinal(connection, conversation_id) + 1)
+    connection.execute(insert(MessageRow), {**values, "id": reply_id})
+    return replace(turn, reply_id=reply_id, supersedes=MessageId(answer.id))
+
+
+def _insert_turn(
+    connection: Connection,
+    conversation_id: ConversationId,
+    rows: list[Row[Any]],
+    message: tuple[str, str | None, bool],
+) -> tuple[MessageId, MessageId | None]:
+    text, client_id, is_answered = message
+    ordinal = max((row.ordinal for row in rows), default=0) + 1
+    asked_id, reply_id = _new_id(), _new_id()
+    answer = _bot_values(conversation_id, asked_id, ordinal + 1)
+    asked = {
+        **answer,
+        "id": asked_id,
+        "ordinal": ordinal,
+        "role": Role.CUSTOMER,
+        "text": text,
+        "status": MessageStatus.COMPLETE,
+        "client_id": client_id,
+        "replies_to": None,
+    }
+    new = [asked, {**answer, "id": reply_id}] if is_answered else [asked]
+    connection.execute(insert(MessageRow), new)
+    return asked_id, reply_id if is_answered else None
+
+
+def _bot_values(conversation_id: str, asked_id: str, ordinal: int) -> dict[str, object]:
+    return {
+        "conversation_id": conversation_id,
+        "ordinal": ordinal,
+        "role": Role.BOT,
+        "text": "",
+        "status": MessageStatus.STREAMING,
+        "client_id": None,
+        "replies_to": asked_id,
+        "superseded": False,
+        "handoff_offered": False,
+        "created_at": _now(),
+        "updated_at": _now(),
+    }
+
+
+def _insert_system(connection: Connection, conversation_id: str, text: str) -> MessageId:
+    values = _bot_values(conversation_id, "", _last_ordinal(connection, conversation_id) + 1)
+    message_id = _new_id()
+    values |= {
+        "id": message_id,
+        "role": Role.SYSTEM,
+        "text": text,
+        "status": MessageStatus.COMPLETE,
+        "replies_to": None,
+    }
+    connection.execute(insert(MessageRow), values)
+    return message_id
+
+
+def _last_ordinal(connection: Connection, conversation_id: str) -> int:
+    last = select(func.max(MessageRow.ordinal)).where(MessageRow.conversation_id == conversation_id)
+    return connection.execute(last).scalar() or 0
+
+
+def _leave_conversation(
+    connection: Connection, conversation_id: str, before: ConversationState, after: ConversationState
+) -> None:
+    """Moves the conversation on, unless somebody else moved it while the answer was written."""
+    values: dict[str, object] = {"updated_at": _now()}
+    where = [ConversationRow.id == conversation_id]
+    if after is not before:
+        values["state"] = after
+        where.append(ConversationRow.state == before)
+    if after is ConversationState.QUEUED and before is not after:
+        values["handoff_at"] = _now()
+    connection.execute(update(ConversationRow).where(*where).values(**values))
+
+
+def _bot_message(connection: Connection, message_id: MessageId) -> Row[str, str | None]:
+    row = connection.execute(
+        select(MessageRow.conversation_id, MessageRow.replies_to).where(
+            MessageRow.id == message_id,
+            MessageRow.role == Role.BOT,
+            MessageRow.replies_to.is_not(None),
+            ~MessageRow.superseded,
+        )
+    ).one_or_none()
+    if row is None:
+        raise MessageNotFound(f"There is no answer {message_id!r} to write again.")
+    return row
+
+
+def _dialogue(conversation: Row[str, str], rows: list[Row[Any]]) -> DialogueState:
+    """Pairs each question with its newest answer."""
+    answers = {row.replies_to: row for row in rows if row.role == Role.BOT and row.action}
+    history = tuple(
+        Exchange(row.text, answers[row.id].query or "", answers[row.id].text, _action(answers, row))
+        for row in rows
+        if row.role == Role.CUSTOMER and row.id in answers
+    )
+    return DialogueState(ConversationState(conversation.state), conversation.language, history)
+
+
+def _action(answers: Mapping[str, Row[Any]], asked: Row[Any]) -> Action:
+    return Action(answers[asked.id].action)
+
+
+def _new_id() -> MessageId:
+    return MessageId(secrets.token_hex(16))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
