@@ -204,7 +204,7 @@ class LocalChatModel:
         n_tokens = len(prompt.ids) + request.params.max_new_tokens
         if n_tokens > self._max_tokens:
             raise PromptTooLong(
-                f"Expected at most {self._max_tokens} tokens in all, found {n_tokens}. Shorten the prompt."
+                f"Expected at most {self._max_tokens} tokens with the answer's, found {n_tokens}."
             )
         return prompt
 
