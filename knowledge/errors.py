@@ -4,6 +4,7 @@ KnowledgeError
 ├── UnsupportedFormat     the file is of no known kind, or not what its name says
 ├── ParseFailed           known kind, but empty, broken, encrypted or beyond a limit
 ├── FileTooLarge          more bytes than the limit allows
+├── DuplicateDocument     another document already has that file name
 ├── DocumentNotFound      no live document, version or chunk of that id
 ├── JobNotFound           no job of that id
 ├── IndexMismatch         the index on disk was built by another embedder or format
@@ -26,6 +27,10 @@ class ParseFailed(KnowledgeError):
 
 class FileTooLarge(KnowledgeError):
     """The file has more bytes than the limit allows."""
+
+
+class DuplicateDocument(KnowledgeError):
+    """Another document already has that file name."""
 
 
 class DocumentNotFound(KnowledgeError):

@@ -1,0 +1,208 @@
+"""The ingest flow: parse → split → embed → store → switch → index, safe to run again.
+
+Chunks of the new version are stored batch by batch as they are embedded; they are not live
+until one transaction switches the document over. A run after a crash finds them and embeds only
+what is missing. The old version stays searchable until the switch.
+"""
+
+import logging
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from threading import Thread
+from time import monotonic
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
+
+from knowledge.chunking import split
+from knowledge.errors import KnowledgeError, ParseFailed
+from knowledge.ingestion import Upload
+from knowledge.job_run import JobRun, batches
+from knowledge.jobs import advance, drop_staged, succeed
+from knowledge.live_chunks import encode_vector, passage_text, record_changes
+from knowledge.parsing.registry import parse
+from knowledge.tables import ChunkRow, DocumentRow, DocumentVersionRow
+from knowledge.types import ChunkSpan, DocumentStatus, ParsedDocument
+from knowledge.uploads import UploadFolder
+
+logger = logging.getLogger(__name__)
+
+PARSE_LIMIT_S = 300.0
+_POLL_S = 0.05
+_HAN = re.compile(r"[\u3400-\u9fff]")
+_LATIN_WORD = re.compile(r"[A-Za-z]{2,}")
+
+_PARSED, _SPLIT, _EMBEDDED = 0.08, 0.1, 0.97
+
+
+def ingest(run: JobRun) -> None:
+    """Carries out one ingest job.
+
+    Raises:
+        KnowledgeError: the file cannot be used; the message is for its owner.
+        JobLost: the job was cancelled or taken over.
+        WorkerStopping: the process is shutting down.
+    """
+    upload = Upload.from_payload(run.claim.payload)
+    if not _is_live_already(run, upload):
+        parsed = _parse(run, upload)
+        _store_text(run, upload, parsed)
+        run.report("splitting", _PARSED)
+        spans = split(
+            parsed,
+            max_tokens=run.options.chunk_tokens,
+            count_tokens=run.embedder.count_tokens,
+        )
+        if not spans:
+            raise ParseFailed("No text was found in the file. Scanned pages need text first.")
+        _embed(run, upload, parsed.title, spans)
+        _switch(run, upload, parsed)
+    run.indexes.refresh()
+    with Session(run.engine) as session, session.begin():
+        succeed(session, run.claim)
+
+
+def _is_live_already(run: JobRun, upload: Upload) -> bool:
+    """True when a run before this one was stopped between the switch and its end."""
+    with Session(run.engine) as session:
+        document = session.get_one(DocumentRow, run.claim.job.document_id)
+        return document.version >= upload.version
+
+
+def _parse(run: JobRun, upload: Upload) -> ParsedDocument:
+    """Parses in a thread of its own, so that a file that never ends holds nothing up."""
+    with Session(run.engine) as session, session.begin():
+        advance(session, run.claim, stage="parsing", progress=0.0)
+        document = session.get_one(DocumentRow, run.claim.job.document_id)
+        document.status = DocumentStatus.PROCESSING
+    try:
+        content = UploadFolder(run.options.uploads_dir).read(upload.sha256)
+    except FileNotFoundError as error:
+        raise ParseFailed("The uploaded file is gone; upload it again.") from error
+    outcome: list[ParsedDocument | Exception] = []
+
+    def work() -> None:
+        try:
+            outcome.append(parse(upload.name, content, run.options.limits))
+        except Exception as error:  # noqa: BLE001  # handed to the waiting thread
+            outcome.append(error)
+
+    thread = Thread(target=work, name="parse", daemon=True)
+    deadline = monotonic() + PARSE_LIMIT_S
+    thread.start()
+    while thread.is_alive():
+        thread.join(_POLL_S)
+        run.check()
+        if monotonic() > deadline:
+            raise ParseFailed(f"Reading the file took more than {PARSE_LIMIT_S:.0f} s.")
+    result = outcome[0]
+    if isinstance(result, KnowledgeError):
+        raise result
+    if isinstance(result, Exception):
+        raise ParseFailed(f"The file cannot be read ({type(result).__name__}).") from result
+    return result
+
+
+def _store_text(run: JobRun, upload: Upload, parsed: ParsedDocument) -> None:
+    with Session(run.engine) as session, session.begin():
+        advance(session, run.claim)
+        session.merge(
+            DocumentVersionRow(
+                document_id=run.claim.job.document_id,
+                version=upload.version,
+                name=upload.name,
+                title=parsed.title[:500],
+                text=parsed.text,
+                sha256=upload.sha256,
+                author=upload.author,
+                created_at=datetime.now(UTC),
+            )
+        )
+
+
+def _embed(run: JobRun, upload: Upload, title: str, spans: Sequence[ChunkSpan]) -> None:
+    """Embeds and stores the spans that an earlier run has not stored already."""
+    n_done = _resume(run, upload, spans)
+    run.report("embedding", _SPLIT)
+    todo = spans[n_done:]
+    passages = [passage_text(title, span.headings, span.text) for span in todo]
+    for part in batches(passages, run.embedder.count_tokens):
+        run.wait_turn()
+        vectors = run.embedder.embed_passages(passages[part])  # (n, dim)
+        rows = [
+            {
+                "document_id": run.claim.job.document_id,
+                "version": upload.version,
+                "ordinal": n_done + part.start + offset,
+                "text": span.text,
+                "start": span.start,
+                "end": span.end,
+                "page": span.page,
+                "headings": list(span.headings),
+                "enabled": True,
+                "embedder": run.embedder.id,
+                "embedding": encode_vector(vector),
+            }
+            for offset, (span, vector) in enumerate(zip(todo[part], vectors, strict=True))
+        ]
+        share = (n_done + part.stop) / len(spans)
+        with Session(run.engine) as session, session.begin():
+            advance(session, run.claim, progress=_SPLIT + (_EMBEDDED - _SPLIT) * share)
+            session.execute(insert(ChunkRow), rows)
+
+
+def _resume(run: JobRun, upload: Upload, spans: Sequence[ChunkSpan]) -> int:
+    """Returns how many leading spans are stored with our vectors; drops any others."""
+    mine = (ChunkRow.document_id == run.claim.job.document_id, ChunkRow.version == upload.version)
+    columns = (ChunkRow.ordinal, ChunkRow.start, ChunkRow.end, ChunkRow.text, ChunkRow.embedder)
+    with Session(run.engine) as session, session.begin():
+        advance(session, run.claim)
+        stored = session.execute(select(*columns).where(*mine).order_by(ChunkRow.ordinal)).all()
+        n_done = 0
+        for row, span in zip(stored, spans, strict=False):
+            expected = (n_done, span.start, span.end, span.text, run.embedder.id)
+            if tuple(row) != expected:
+                break
+            n_done += 1
+        session.execute(delete(ChunkRow).where(*mine, ChunkRow.ordinal >= n_done))
+    if n_done:
+        logger.info("job %s goes on after %d stored chunks", run.claim.job.id, n_done)
+    return n_done
+
+
+def _switch(run: JobRun, upload: Upload, parsed: ParsedDocument) -> None:
+    """Makes the new version the live one and drops the old one's chunks, in one transaction."""
+    with Session(run.engine) as session, session.begin():
+        advance(session, run.claim, stage="indexing", progress=_EMBEDDED)
+        document = session.get_one(DocumentRow, run.claim.job.document_id)
+        mine = ChunkRow.document_id == document.id
+        old = list(
+            session.scalars(select(ChunkRow.id).where(mine, ChunkRow.version < upload.version))
+        )
+        new = list(
+            session.scalars(select(ChunkRow.id).where(mine, ChunkRow.version == upload.version))
+        )
+        old_sha256 = document.sha256
+        document.name = document.live_name = upload.name
+        document.title = parsed.title[:500]
+        document.language = guess_language(parsed.text)
+        document.status, document.error = DocumentStatus.READY, None
+        document.version, document.n_chunks = upload.version, len(new)
+        document.size_bytes, document.sha256 = upload.size_bytes, upload.sha256
+        document.updated_at = datetime.now(UTC)
+        session.execute(delete(ChunkRow).where(mine, ChunkRow.version < upload.version))
+        drop_staged(session, document)
+        record_changes(session, old, "remove")
+        record_changes(session, new, "add")
+        if old_sha256 != upload.sha256:
+            UploadFolder(run.options.uploads_dir).discard_unused(session, old_sha256)
+    logger.info("document %s is ready, %d chunks", run.claim.job.document_id, len(new))
+
+
+def guess_language(text: str) -> str | None:
+    """Returns `zh` or `en`, whichever the text has more of, or None for neither."""
+    n_han, n_words = len(_HAN.findall(text)), len(_LATIN_WORD.findall(text))
+    if n_han == n_words == 0:
+        return None
+    return "zh" if n_han > n_words else "en"

@@ -1,0 +1,182 @@
+"""Takes uploads in: cheap checks at once, then a job that `knowledge.worker` carries out."""
+
+import logging
+import unicodedata
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from uuid import uuid4
+
+from sqlalchemy import Engine, func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from knowledge.errors import (
+    DocumentNotFound,
+    DuplicateDocument,
+    FileTooLarge,
+    UnsupportedFormat,
+)
+from knowledge.jobs import INGEST, add_job, cancel_document_jobs
+from knowledge.parsing.limits import ParseLimits
+from knowledge.parsing.registry import check_upload
+from knowledge.tables import DocumentRow, DocumentVersionRow, JobRow
+from knowledge.types import DocumentId, DocumentStatus, JobId, JobState
+from knowledge.uploads import UploadFolder
+
+logger = logging.getLogger(__name__)
+
+MAX_NAME_CHARS = 255
+_MIB = 1 << 20
+_SUPERSEDED = "A newer upload of the same document took its place."
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """What an ingest job is told about the file it works on."""
+
+    name: str
+    sha256: str
+    size_bytes: int
+    author: str
+    version: int
+
+    @classmethod
+    def from_payload(cls, payload: dict[str, object]) -> "Upload":
+        """Reads what `Ingestor` put into the job."""
+        return cls(
+            name=str(payload["name"]),
+            sha256=str(payload["sha256"]),
+            size_bytes=int(str(payload["size_bytes"])),
+            author=str(payload["author"]),
+            version=int(str(payload["version"])),
+        )
+
+
+class Ingestor:
+    """Accepts files; a live name means a new version, which replaces the old one when ready.
+
+    Args:
+        engine: The database.
+        uploads_dir: Where uploaded bytes are kept.
+        limits: What a file may hold.
+    """
+
+    def __init__(self, engine: Engine, *, uploads_dir: Path, limits: ParseLimits) -> None:
+        self._engine = engine
+        self._uploads = UploadFolder(uploads_dir)
+        self._limits = limits
+
+    def submit(
+        self, name: str, data: bytes, *, author: str, replace: DocumentId | None = None
+    ) -> tuple[DocumentId, JobId]:
+        """Stores the bytes and queues their ingestion.
+
+        Bytes that the live version already has are done at once.
+
+        Args:
+            name: The file's name; folders before it are dropped.
+            data: The file's content.
+            author: Who uploaded it.
+            replace: The document that this becomes a new version of, whatever its name was.
+
+        Raises:
+            FileTooLarge: over the limit.
+            UnsupportedFormat: no known kind of file, or not what its name says.
+            ParseFailed: empty, or beyond a limit that shows without parsing.
+            DocumentNotFound: `replace` names no live document.
+            DuplicateDocument: another document than `replace` has that name.
+        """
+        if len(data) > self._limits.max_bytes:
+            raise FileTooLarge(
+                f"The file has {len(data) / _MIB:.1f} MB, more than the "
+                f"{self._limits.max_bytes / _MIB:.0f} MB that are allowed."
+            )
+        name = clean_file_name(name)
+        check_upload(name, data, self._limits)
+        sha256 = self._uploads.store(data)
+        upload = Upload(name=name, sha256=sha256, size_bytes=len(data), author=author, version=0)
+        try:
+            document_id, job_id = self._enqueue(upload, data, replace)
+        except IntegrityError:  # somebody else created the same name at the same moment
+            document_id, job_id = self._enqueue(upload, data, replace)
+        logger.info("upload accepted: document %s, job %s", document_id, job_id)
+        return document_id, job_id
+
+    def _enqueue(
+        self, upload: Upload, data: bytes, replace: DocumentId | None
+    ) -> tuple[DocumentId, JobId]:
+        with Session(self._engine) as session, session.begin():
+            row = _lock_target(session, upload.name, replace)
+            if row is None:
+                row = _new_document(session, upload)
+            self._uploads.store(data)  # again, now that nobody can discard it
+            document_id = DocumentId(row.id)
+            cancel_document_jobs(session, document_id, reason=_SUPERSEDED)
+            unchanged = row.version > 0 and row.sha256 == upload.sha256 and row.name == upload.name
+            payload = asdict(upload) | {"version": _next_version(session, row)}
+            state = JobState.SUCCEEDED if unchanged else JobState.QUEUED
+            job_id = add_job(session, INGEST, payload, document_id=document_id, state=state)
+            row.job_id, row.error = job_id, None
+            row.status = DocumentStatus.READY if unchanged else DocumentStatus.QUEUED
+            row.updated_at = datetime.now(UTC)
+            return document_id, job_id
+
+
+def clean_file_name(name: str) -> str:
+    """Returns the bare file name: no folders, no control characters, at most 255 characters.
+
+    Raises:
+        UnsupportedFormat: nothing is left.
+    """
+    base = PurePosixPath(unicodedata.normalize("NFC", name).replace("\\", "/")).name
+    kept = "".join(c for c in base if unicodedata.category(c) not in ("Cc", "Cf", "Cs"))
+    kept = " ".join(kept.split())
+    if not kept.strip(". "):
+        raise UnsupportedFormat(f"Expected a file name such as 'returns.pdf', got {name!r}.")
+    suffix = PurePosixPath(kept).suffix
+    return kept[: MAX_NAME_CHARS - len(suffix)] + suffix if len(kept) > MAX_NAME_CHARS else kept
+
+
+def _lock_target(session: Session, name: str, replace: DocumentId | None) -> DocumentRow | None:
+    """Returns the live document that the upload replaces, locked until the transaction ends."""
+    wanted = DocumentRow.live_name == name if replace is None else DocumentRow.id == replace
+    session.execute(update(DocumentRow).where(wanted).values(live_name=DocumentRow.live_name))
+    row = session.scalar(select(DocumentRow).where(wanted, DocumentRow.deleted_at.is_(None)))
+    if replace is None:
+        return row
+    if row is None:
+        raise DocumentNotFound(f"There is no document {replace!r} to replace.")
+    same_name = select(DocumentRow.id).where(DocumentRow.live_name == name)
+    if session.scalar(same_name.where(DocumentRow.id != replace)) is not None:
+        raise DuplicateDocument(f"Another document is already called {name!r}; replace that one.")
+    return row
+
+
+def _new_document(session: Session, upload: Upload) -> DocumentRow:
+    now = datetime.now(UTC)
+    row = DocumentRow(
+        id=uuid4().hex,
+        name=upload.name,
+        live_name=upload.name,
+        title=PurePosixPath(upload.name).stem,
+        status=DocumentStatus.QUEUED,
+        version=0,
+        size_bytes=upload.size_bytes,
+        sha256=upload.sha256,
+        created_at=now,
+        updated_at=now,
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def _next_version(session: Session, row: DocumentRow) -> int:
+    """Returns a number above every version that was ever asked for."""
+    stored = session.scalar(
+        select(func.max(DocumentVersionRow.version)).where(DocumentVersionRow.document_id == row.id)
+    )
+    payloads = session.scalars(select(JobRow.payload).where(JobRow.document_id == row.id))
+    asked = [int(str(payload.get("version", 0))) for payload in payloads]
+    return max([row.version, stored or 0, *asked]) + 1

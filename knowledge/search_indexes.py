@@ -1,0 +1,276 @@
+"""The vector and the lexical index of one process, kept in step with the database.
+
+SQL is the truth. Each process holds both indexes, starts from the newest saved state and follows
+the outbox `chunk_changes` from there; saving only makes the next start quicker. Whatever is
+wrong with the files, the indexes are built again from the rows, which carry the vectors.
+"""
+
+import logging
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, RLock, Thread
+from time import monotonic
+
+import numpy as np
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from knowledge import index_files, live_chunks
+from knowledge.embedding import Embedder, Vectors
+from knowledge.errors import IndexLocked, IndexMismatch
+from knowledge.index_files import IndexDamaged, Manifest, SavedUpTo
+from knowledge.lexical_index import LexicalIndex
+from knowledge.processes import is_alive, process_name
+from knowledge.vector_index import VectorIndex
+from knowledge.words import WordSplitter
+
+logger = logging.getLogger(__name__)
+
+_REFRESH_S = 0.5
+_SAVE_AFTER_S = 5.0
+#: A search brings its own process up to date when this few changes are waiting.
+_FEW_CHANGES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """The indexes in use, and the folder that the lexical one works in."""
+
+    work: Path
+    vectors: VectorIndex
+    lexical: LexicalIndex
+
+    def drop(self) -> None:
+        self.lexical.close()
+        shutil.rmtree(self.work, ignore_errors=True)
+
+
+class SearchIndexes:
+    """Both indexes of this process; open it, search it, close it.
+
+    Any number of processes may open the same directory: each works on its own copy and only
+    saving takes a lock. Searches never wait for a refresh.
+
+    Args:
+        engine: The database.
+        embedder: Makes the vectors; those of another embedder are refused.
+        directory: Where states are saved.
+    """
+
+    def __init__(self, engine: Engine, embedder: Embedder, *, directory: Path) -> None:
+        self._engine = engine
+        self._embedder = embedder
+        self._directory = directory
+        self._held: _Held | None = None
+        self._applied = 0
+        self._saved: int | None = None
+        self._changed_at = 0.0
+        self._refreshing = RLock()
+        self._stopping = Event()
+        self._thread: Thread | None = None
+        self.words = WordSplitter(directory)
+
+    def open(self, *, rebuilding: bool = False) -> None:
+        """Loads the newest saved state, or builds one from the database, and catches up.
+
+        Args:
+            rebuilding: Leave out vectors of another embedder instead of refusing, for a
+                process that is about to make them anew.
+
+        Raises:
+            IndexMismatch: documents were embedded by another model.
+        """
+        self._directory.mkdir(parents=True, exist_ok=True)
+        manifest = index_files.read_manifest(self._directory)
+        if not rebuilding:
+            self._check_embedder()
+        _drop_work_of_the_dead(self._directory)
+        with self._refreshing:
+            if not self._load(manifest):
+                self._build()
+            self.refresh()
+            while not self._agrees():
+                if self.refresh() == 0:
+                    logger.warning("index and database differ, building the index again")
+                    self._build()
+                    break
+
+    def start(self) -> None:
+        """Follows changes and saves in the background until `close`."""
+        self._stopping.clear()
+        self._thread = Thread(target=self._follow, name="index-refresh", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stops following, saves what is new, and drops this process's copy."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self._held is None:
+            return
+        try:
+            self.save()
+        except (IndexLocked, OSError) as error:
+            logger.warning("index not saved at close: %s", error)
+        held, self._held = self._held, None
+        held.drop()
+
+    def refresh(self) -> int:
+        """Applies all changes since the last call and returns how many chunks they touched."""
+        with self._refreshing:
+            newest = live_chunks.newest_change(self._engine)
+            if newest == self._applied:
+                return 0
+            if newest < self._applied:
+                logger.warning("the database is older than the index, building the index again")
+                self._build()
+                return len(self)
+            ids = live_chunks.changed_chunk_ids(self._engine, after=self._applied, up_to=newest)
+            self._store(self._open(), ids)
+            self._applied = newest
+            self._changed_at = monotonic()
+            return len(ids)
+
+    def catch_up(self) -> None:
+        """Applies a few waiting changes before a search, unless a refresh is under way."""
+        if not self._refreshing.acquire(blocking=False):
+            return
+        try:
+            waiting = live_chunks.newest_change(self._engine) - self._applied
+            if 0 < waiting <= _FEW_CHANGES or waiting < 0:
+                self.refresh()
+        finally:
+            self._refreshing.release()
+
+    def save(self) -> None:
+        """Writes the present state for the next start, unless it is saved already.
+
+        Raises:
+            IndexLocked: another process is saving.
+        """
+        with self._refreshing:
+            if self._saved == self._applied:
+                return
+            known = SavedUpTo(embedder=self._embedder.id, applied_change=self._applied)
+            held = self._open()
+            index_files.save_state(self._directory, held.vectors, held.lexical, known=known)
+            self._saved = self._applied
+
+    def search_dense(self, query: Vectors, top_k: int) -> list[tuple[int, float]]:
+        """Returns (chunk id, cosine) pairs, best first."""
+        return self._open().vectors.search(query, top_k)
+
+    def search_lexical(self, query: str, top_k: int) -> list[tuple[int, float]]:
+        """Returns (chunk id, BM25) pairs, best first."""
+        return self._open().lexical.search(query, top_k)
+
+    def document_frequencies(self, words: list[str]) -> list[int]:
+        """Returns in how many chunks each word occurs."""
+        return self._open().lexical.document_frequencies(words)
+
+    def __len__(self) -> int:
+        return len(self._open().vectors)
+
+    @property
+    def applied_change(self) -> int:
+        """Up to which change of the database this process's indexes are complete."""
+        return self._applied
+
+    def _check_embedder(self) -> None:
+        other = live_chunks.foreign_embedder(self._engine, self._embedder.id)
+        if other is not None:
+            raise IndexMismatch(
+                f"Documents were embedded with {other!r} but the settings name "
+                f"{self._embedder.id!r} ({self._embedder.dim} dimensions). "
+                "Run `kefu kb rebuild`, or set KEFU_KNOWLEDGE__EMBEDDER back."
+            )
+
+    def _load(self, manifest: Manifest | None) -> bool:
+        """Takes the saved state over if it is whole, ours and not from another database."""
+        if manifest is None or manifest.embedder != self._embedder.id:
+            return False
+        if manifest.applied_change > live_chunks.newest_change(self._engine):
+            return False
+        work = self._new_work()
+        try:
+            vectors = index_files.load_state(self._directory, manifest, work / "lexical")
+            lexical = LexicalIndex(work / "lexical", words=self.words)
+        except (IndexDamaged, OSError) as error:
+            logger.warning("saved index is damaged, rebuilding from the database: %s", error)
+            shutil.rmtree(work, ignore_errors=True)
+            return False
+        self._swap(_Held(work, vectors, lexical))
+        self._applied = self._saved = manifest.applied_change
+        return True
+
+    def _build(self) -> None:
+        """Builds both indexes from the rows, and only then takes them into use."""
+        upto = live_chunks.newest_change(self._engine)
+        work = self._new_work()
+        (work / "lexical").mkdir()
+        held = _Held(
+            work,
+            VectorIndex(self._embedder.dim),
+            LexicalIndex(work / "lexical", words=self.words),
+        )
+        self._store(held, live_chunks.live_chunk_ids(self._engine))
+        self._swap(held)
+        self._applied, self._saved = upto, None
+        self._changed_at = monotonic()
+        logger.info("index built from the database, %d chunks", len(held.vectors))
+
+    def _store(self, held: "_Held", ids: list[int]) -> None:
+        """Makes the indexes agree with the database about `ids`."""
+        gone = set(ids)
+        for group in live_chunks.load_indexable(self._engine, ids):
+            gone.difference_update(chunk.id for chunk in group)
+            ours = [chunk for chunk in group if chunk.embedder == self._embedder.id]
+            if ours:
+                held.vectors.add(
+                    [chunk.id for chunk in ours], np.stack([chunk.vector for chunk in ours])
+                )
+            held.lexical.add([chunk.id for chunk in group], [chunk.passage for chunk in group])
+        held.vectors.remove(sorted(gone))
+        held.lexical.remove(sorted(gone))
+        held.lexical.commit()
+
+    def _agrees(self) -> bool:
+        """Compares what is indexed with what is live."""
+        held = self._open()
+        ours = live_chunks.live_chunk_ids(self._engine, embedder=self._embedder.id)
+        everything = live_chunks.live_chunk_ids(self._engine)
+        return sorted(held.vectors.ids) == ours and len(held.lexical) == len(everything)
+
+    def _swap(self, held: "_Held") -> None:
+        old, self._held = self._held, held
+        if old is not None:
+            old.drop()
+
+    def _new_work(self) -> Path:
+        prefix = f"{index_files.WORK_PREFIX}{process_name()}:"
+        return Path(tempfile.mkdtemp(prefix=prefix, dir=self._directory))
+
+    def _open(self) -> "_Held":
+        if self._held is None:
+            raise RuntimeError("The search indexes are not open; call open() first.")
+        return self._held
+
+    def _follow(self) -> None:
+        while not self._stopping.wait(_REFRESH_S):
+            try:
+                self.refresh()
+                if monotonic() - self._changed_at > _SAVE_AFTER_S:
+                    self.save()
+            except IndexLocked:
+                logger.debug("another process is saving the index")
+            except (SQLAlchemyError, OSError, ValueError):
+                logger.exception("index refresh failed, trying again")
+
+
+def _drop_work_of_the_dead(directory: Path) -> None:
+    for folder in directory.glob(f"{index_files.WORK_PREFIX}*"):
+        if not is_alive(folder.name.removeprefix(index_files.WORK_PREFIX)):
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,157 @@
+"""Carries out background jobs, one at a time, and survives whatever a file does to it."""
+
+import logging
+from collections.abc import Callable
+from threading import Event, Thread
+from types import TracebackType
+from typing import Self
+from uuid import uuid4
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from knowledge.embedding import Embedder
+from knowledge.errors import KnowledgeError
+from knowledge.ingest_job import ingest
+from knowledge.job_run import IngestionOptions, JobRun, WorkerStopping
+from knowledge.jobs import INGEST, REBUILD, Claim, JobLost, JobStore
+from knowledge.processes import is_alive, process_name
+from knowledge.rebuild_job import rebuild
+from knowledge.search_indexes import SearchIndexes
+
+logger = logging.getLogger(__name__)
+
+_POLL_S = 0.3
+_HEARTBEAT_S = 1.0
+
+
+class IngestionWorker:
+    """Works through the jobs table, in a thread (`start`) or in the caller's (`run_until_idle`).
+
+    Several workers, in one process or many, may share a database: a lease decides who works on
+    a job, and a job whose worker was killed is taken over.
+
+    Args:
+        engine: The database.
+        indexes: Brought up to date before a job counts as done.
+        embedder: Embeds passages.
+        options: How documents are worked on.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        indexes: SearchIndexes,
+        *,
+        embedder: Embedder,
+        options: IngestionOptions,
+    ) -> None:
+        self._engine = engine
+        self._indexes = indexes
+        self._embedder = embedder
+        self._options = options
+        self._jobs = JobStore(engine)
+        self._owner = f"{process_name()}:{uuid4().hex[:8]}"
+        self._stopping = Event()
+        self._thread: Thread | None = None
+
+    def start(self) -> None:
+        """Works in a background thread until `stop`."""
+        self._stopping.clear()
+        self._thread = Thread(target=self._work, name="ingestion", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Gives the present job back and ends; returns False when that took too long."""
+        self._stopping.set()
+        if self._thread is None:
+            return True
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def run_until_idle(self) -> int:
+        """Works in the caller's thread until no job can be claimed; returns how many it ran."""
+        self._stopping.clear()
+        n_run = 0
+        while (claim := self._jobs.claim(self._owner, is_alive=is_alive)) is not None:
+            self._run(claim)
+            n_run += 1
+        return n_run
+
+    def _work(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                claim = self._jobs.claim(self._owner, is_alive=is_alive)
+                if claim is not None:
+                    self._run(claim)
+                    continue
+            except SQLAlchemyError:
+                logger.exception("the jobs table cannot be reached, trying again")
+            self._stopping.wait(_POLL_S)
+
+    def _run(self, claim: Claim) -> None:
+        """Carries out one job; whatever happens is recorded with it."""
+        logger.info("job %s (%s) attempt %d", claim.job.id, claim.job.kind, claim.job.attempts)
+        steps: dict[str, Callable[[JobRun], None]] = {INGEST: ingest, REBUILD: rebuild}
+        try:
+            with _Heartbeat(self._jobs, claim) as heartbeat:
+                self._attempt(steps[claim.job.kind], claim, heartbeat.lost)
+        except JobLost:
+            logger.info("job %s was cancelled or taken over", claim.job.id)
+
+    def _attempt(self, step: Callable[[JobRun], None], claim: Claim, lost: Event) -> None:
+        run = JobRun(
+            claim=claim,
+            engine=self._engine,
+            embedder=self._embedder,
+            indexes=self._indexes,
+            options=self._options,
+            lost=lost,
+            stopping=self._stopping,
+        )
+        try:
+            step(run)
+        except JobLost:
+            raise
+        except WorkerStopping:
+            self._jobs.release(claim)
+        except KnowledgeError as error:
+            logger.info("job %s failed: %s", claim.job.id, type(error).__name__)
+            self._jobs.fail(claim, str(error))
+        except Exception as error:  # one bad file never stops the others
+            logger.exception("job %s failed unexpectedly", claim.job.id)
+            self._jobs.requeue(claim, f"Unexpected {type(error).__name__}; see the server's log.")
+
+
+class _Heartbeat:
+    """Renews a lease while a step takes long, and notices when the job is lost."""
+
+    def __init__(self, jobs: JobStore, claim: Claim) -> None:
+        self.lost = Event()
+        self._jobs = jobs
+        self._claim = claim
+        self._done = Event()
+        self._thread = Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        while not self._done.wait(_HEARTBEAT_S):
+            try:
+                self._jobs.renew(self._claim)
+            except JobLost:
+                self.lost.set()
+                return
+            except SQLAlchemyError:
+                logger.warning("heartbeat of job %s failed", self._claim.job.id, exc_info=True)
