@@ -1,4 +1,4 @@
-"""A tiny random Qwen2 with a byte-level tokenizer, and LoRA adapters for it: real files, no meaning."""
+"""A tiny random Qwen2 with a byte-level tokenizer, and LoRA adapters for it: real files."""
 
 from pathlib import Path
 
@@ -13,8 +13,8 @@ TEMPLATE = (
 )
 
 
-def save_tiny_model(folder: Path, *, seed: int = 0, hidden: int = 32) -> Path:
-    """Writes config, float32 weights and tokenizer."""
+def save_tiny_model(folder: Path, *, seed: int = 0, hidden: int = 32, ends: bool = True) -> Path:
+    """Writes config, float32 weights and tokenizer; without `ends` it never ends an answer."""
     tokenizer = _tokenizer()
     torch.manual_seed(seed)
     config = Qwen2Config(
@@ -31,6 +31,8 @@ def save_tiny_model(folder: Path, *, seed: int = 0, hidden: int = 32) -> Path:
         pad_token_id=tokenizer.pad_token_id,
     )
     model = AutoModelForCausalLM.from_config(config)
+    if not ends:  # the end token's logit is that of a zero row, below the best of 259
+        model.lm_head.weight.data[[256, 258]] = 0
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
