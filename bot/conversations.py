@@ -112,7 +112,12 @@ class ConversationStore:
         return find_conversations(self._engine, wanted)
 
     def add_feedback(
-        self, message_id: MessageId, value: str, *, reason: str | None = None, comment: str | None = None
+        self,
+        message_id: MessageId,
+        value: str,
+        *,
+        reason: str | None = None,
+        comment: str | None = None,
     ) -> None:
         """Stores the customer's thumb on an answer; a second vote replaces the first.
 

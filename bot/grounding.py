@@ -322,9 +322,7 @@ def _citation(n: int, match: _Match) -> Citation:
     )
 
 
-def _mark(
-    text: str, spans: Sequence[tuple[int, int]], checks: Sequence[SentenceCheck]
-) -> str:
+def _mark(text: str, spans: Sequence[tuple[int, int]], checks: Sequence[SentenceCheck]) -> str:
     """Rebuilds the text from the kept sentences; of equal marks in a row the last one stays."""
     parts: list[str] = []
     position = 0

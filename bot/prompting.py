@@ -2,12 +2,13 @@
 
 The system message is the same for every answer in a language; what varies stands in the last
 message. Where the budget is short, history goes first, then the last passages, then the end of
-the first passage; the question is never cut.
+the first passage. Only a question that would fill half the budget alone loses its middle.
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 
 from jinja2 import DictLoader, Environment, StrictUndefined, Template
@@ -34,8 +35,11 @@ class Prompt:
 
     @property
     def text(self) -> str:
-        """All messages, each under its role."""
-        return "\n\n".join(f"<{message.role}>\n{message.content}" for message in self.messages)
+        """The messages as JSON, ready to be sent to a model again."""
+        return json.dumps(
+            [{"role": message.role, "content": message.content} for message in self.messages],
+            ensure_ascii=False,
+        )
 
     @property
     def sha256(self) -> str:
@@ -74,6 +78,7 @@ class PromptBuilder:
         Raises:
             PromptTooLong: the question and the fixed text alone exceed the budget.
         """
+        request = replace(request, question=self._fitted(request.question))
         history = list(request.history)
         passages = [(_context(hit), hit.chunk.text) for hit in request.passages]
         while True:
@@ -115,6 +120,16 @@ class PromptBuilder:
             self._count_tokens(message.content) + _TOKENS_PER_MESSAGE for message in messages
         )
         return Prompt(tuple(messages), n_tokens, len(passages))
+
+    def _fitted(self, question: str) -> str:
+        """Keeps the beginning and the end of a question that is longer than half the budget."""
+        while (n_tokens := self._count_tokens(question)) > self._budget_tokens // 2:
+            n_chars = max(2, int(len(question) * self._budget_tokens / 2 / n_tokens) - 8)
+            if n_chars >= len(question):
+                break
+            half = n_chars // 2
+            question = f"{question[:half].rstrip()} … {question[-half:].lstrip()}"
+        return question
 
     def _shortened(self, text: str, excess_tokens: int) -> str:
         """Cuts the end of a passage by at least the excess, and always by something."""

@@ -136,8 +136,6 @@ def evidence_from(retrieval: Retrieval) -> JsonObject:
     }
 
 
-
-
 def _analysis_from(stored: Mapping[str, Any]) -> MessageAnalysis:
     intent = stored["intent"]
     top = tuple((str(label), float(score)) for label, score in intent["top"])

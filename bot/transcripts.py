@@ -67,7 +67,9 @@ def _conditions(wanted: ConversationFilter) -> list[ColumnElement[Any]]:
     found: list[ColumnElement[Any]] = [exists().where(of_conversation)]
     equal = {"language": wanted.language, "rating": wanted.rating, "state": wanted.state}
     found += [
-        getattr(ConversationRow, name) == value for name, value in equal.items() if value is not None
+        getattr(ConversationRow, name) == value
+        for name, value in equal.items()
+        if value is not None
     ]
     if wanted.date_from is not None:
         found.append(ConversationRow.created_at >= wanted.date_from)

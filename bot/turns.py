@@ -34,7 +34,7 @@ _ABANDONED_AFTER = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
-class OpenTurn:
+class Turn:
     """A turn whose customer message is stored; `reply_id` is None where the bot stays silent."""
 
     conversation_id: ConversationId
@@ -43,6 +43,7 @@ class OpenTurn:
     dialogue: DialogueState
     reply_id: MessageId | None = None
     supersedes: MessageId | None = None
+    is_variation: bool = False  # asked for another answer to the same question
     replay: Reply | None = None  # the stored answer to a repeated client_id
 
 
@@ -72,7 +73,7 @@ class TurnStore:
         *,
         client_id: str | None,
         answers: Callable[[ConversationState], bool],
-    ) -> OpenTurn:
+    ) -> Turn:
         """Stores the customer's message and reserves the answer.
 
         Args:
@@ -97,9 +98,9 @@ class TurnStore:
             state = ConversationState(conversation.state)
             is_answered = answers(state)
             ids = _insert_turn(connection, conversation_id, rows, (text, client_id, is_answered))
-        return OpenTurn(conversation_id, ids[0], text, _dialogue(conversation, rows), ids[1])
+        return Turn(conversation_id, ids[0], text, _dialogue(conversation, rows), ids[1])
 
-    def reopen(self, message_id: MessageId) -> OpenTurn:
+    def reopen(self, message_id: MessageId) -> Turn:
         """Reserves another answer to the question that `message_id` answered.
 
         Raises:
@@ -121,13 +122,14 @@ class TurnStore:
             values = _bot_values(old.conversation_id, asked.id, last + 1)
             connection.execute(insert(MessageRow), {**values, "id": reply_id})
         earlier = [row for row in rows if row.ordinal < asked.ordinal]
-        return OpenTurn(
+        return Turn(
             ConversationId(old.conversation_id),
             MessageId(asked.id),
             asked.text,
             _dialogue(conversation, earlier),
             MessageId(reply_id),
             supersedes=message_id,
+            is_variation=True,
         )
 
     def checkpoint(self, message_id: MessageId, text: str) -> bool:
@@ -140,7 +142,7 @@ class TurnStore:
             )
         return done.rowcount == 1
 
-    def finish(self, turn: OpenTurn, result: TurnResult) -> None:
+    def finish(self, turn: Turn, result: TurnResult) -> None:
         """Writes the finished turn; a failed regeneration leaves the old answer in place."""
         is_failed = result.reply.status is MessageStatus.FAILED
         replaced = turn.reply_id if is_failed else turn.supersedes
@@ -254,10 +256,13 @@ def _close_abandoned(connection: Connection, rows: list[Row[Any]]) -> None:
 
 
 def _repeat(
-    connection: Connection, conversation_id: ConversationId, asked: Row[Any], dialogue: DialogueState
-) -> OpenTurn:
+    connection: Connection,
+    conversation_id: ConversationId,
+    asked: Row[Any],
+    dialogue: DialogueState,
+) -> Turn:
     """Finds the answer to a message sent before; a failed or cut one is written again."""
-    turn = OpenTurn(conversation_id, MessageId(asked.id), asked.text, dialogue)
+    turn = Turn(conversation_id, MessageId(asked.id), asked.text, dialogue)
     answer = connection.execute(
         select(MessageRow.__table__)
         .where(MessageRow.replies_to == asked.id, ~MessageRow.superseded)
@@ -335,7 +340,10 @@ def _last_ordinal(connection: Connection, conversation_id: str) -> int:
 
 
 def _leave_conversation(
-    connection: Connection, conversation_id: str, before: ConversationState, after: ConversationState
+    connection: Connection,
+    conversation_id: str,
+    before: ConversationState,
+    after: ConversationState,
 ) -> None:
     """Moves the conversation on, unless somebody else moved it while the answer was written."""
     values: dict[str, object] = {"updated_at": _now()}

@@ -99,6 +99,21 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
+class CitedPassage:
+    """A citation's quote with its surroundings in the version that was cited."""
+
+    document: str  # file name
+    title: str
+    page: int | None
+    before: str
+    quote: str
+    after: str
+    start: int | None
+    end: int | None
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class SentenceCheck:
     """One sentence of an answer with how well its best passage supports it, in [0, 1]."""
 
