@@ -30,8 +30,7 @@ _SPARE_ANSWERS = 32  # that search or end while the model's queue is full
 def create_app(services: Services, *, pages: bool = True) -> FastAPI:
     """Builds the application around assembled services.
 
-    Args:
-        pages: False leaves the Gradio pages out, for programs and tests that need only the API.
+    Without `pages` the Gradio pages are left out, for tests that need only the API.
     """
     settings = services.settings
     app = FastAPI(

@@ -71,6 +71,7 @@ KINDS: dict[type[Exception], str] = {
     bot.QueueFull: "busy",
     bot.BotError: "internal",
     knowledge.DocumentNotFound: "document_not_found",
+    knowledge.DuplicateDocument: "conflict",
     knowledge.FileTooLarge: "too_large",
     knowledge.IndexLocked: "conflict",
     knowledge.JobNotFound: "job_not_found",

@@ -61,8 +61,7 @@ class KefuServer(uvicorn.Server):
         cutting.cancel()
 
     async def _cut_connections(self, drained: threading.Thread) -> None:
-        while drained.is_alive():
-            await asyncio.sleep(0.05)
+        await asyncio.to_thread(drained.join)
         await asyncio.sleep(0.3)  # the last frames of finished answers
         for connection in list(self.server_state.connections):
             transport = getattr(connection, "transport", None)

@@ -24,7 +24,7 @@ Field = Annotated[str, Form()]
 
 
 @router.get("/login")
-def login_page(request: Request, next: str = "", lang: str = "") -> Response:  # noqa: A002
+def login_page(request: Request, next: str = "", lang: str = "") -> Response:
     """Shows the login form."""
     return _page(request, "login.html", lang=lang, next=_local(next))
 
@@ -35,7 +35,7 @@ def login(
     context: ContextDep,
     name: Field = "",
     password: Field = "",
-    next: Field = "",  # noqa: A002
+    next: Field = "",
     lang: Field = "",
 ) -> Response:
     """Checks the password and sets the login cookie."""
@@ -67,7 +67,7 @@ def logout(request: Request, context: ContextDep) -> Response:
 def password_page(
     request: Request,
     context: ContextDep,
-    next: str = "",  # noqa: A002
+    next: str = "",
     lang: str = "",
 ) -> Response:
     """Shows the form that changes the password."""
@@ -83,7 +83,7 @@ def change_password(
     current: Field = "",
     new: Field = "",
     again: Field = "",
-    next: Field = "",  # noqa: A002
+    next: Field = "",
     lang: Field = "",
 ) -> Response:
     """Sets a password of the user's own; other logins end."""

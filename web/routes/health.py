@@ -25,7 +25,7 @@ def readyz(context: ContextDep) -> JSONResponse:
     checks = {
         "database": _is_database_ready(context),
         "model": bool(context.services.model.name),
-        "index": context.services.indexes.is_open,
+        "index": _is_index_open(context),
         "intake": not context.lifecycle.is_stopping,
     }
     is_ready = all(checks.values())
@@ -38,4 +38,11 @@ def _is_database_ready(context: WebContext) -> bool:
         return is_current(context.services.engine)
     except SQLAlchemyError as error:
         _log.warning("the database does not answer: %s", type(error).__name__)
+        return False
+
+
+def _is_index_open(context: WebContext) -> bool:
+    try:
+        return len(context.services.indexes) >= 0
+    except RuntimeError:
         return False

@@ -1,0 +1,155 @@
+"""Measures retrieval on labelled questions, per stage and language.
+
+A hit is the passage that holds the quote; where no quote is given, any passage of the document.
+Questions without a document are unanswerable: for them the share that the relevance score
+rejects is reported instead.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bot.settings import Settings
+from knowledge.metrics import hit_at_k, mrr_at_k, ndcg_at_k
+from knowledge.retrieval import HybridRetriever
+from knowledge.store import DocumentStore
+from knowledge.types import Chunk, Retrieval
+from web.console import CommandError
+
+STAGES = ("dense", "lexical", "fused")
+_DEPTH = 10  # of mrr and ndcg
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One line of the file."""
+
+    query: str
+    document: str | None
+    quote: str | None
+    language: str
+
+
+def evaluate_file(
+    path: Path, retriever: HybridRetriever, documents: DocumentStore, *, settings: Settings
+) -> dict[str, Any]:
+    """Returns `{k, n_unanswerable, rejected, stages: {stage: {language: {n, hit_at_k, …}}}}`.
+
+    Raises:
+        CommandError: a line is not as expected, or names an unknown document.
+    """
+    k = settings.knowledge.top_k
+    scores: dict[tuple[str, str], list[tuple[float, float, float]]] = defaultdict(list)
+    rejected: list[bool] = []
+    for question in read_questions(path):
+        found = retriever.search(question.query, top_k=max(k, settings.knowledge.candidates))
+        if question.document is None:
+            rejected.append(found.relevance < settings.chat.relevance_threshold)
+            continue
+        relevant = _relevant(question, documents)
+        for stage in STAGES:
+            value = _score(ranking(found, stage), relevant, k)
+            for language in (question.language, "all"):
+                scores[stage, language].append(value)
+    return {
+        "k": k,
+        "n_unanswerable": len(rejected),
+        "rejected": sum(rejected) / len(rejected) if rejected else None,
+        "stages": {stage: _means(scores, stage) for stage in STAGES},
+    }
+
+
+def rows(report: dict[str, Any]) -> list[tuple[object, ...]]:
+    """Returns the report as rows of a table."""
+    return [
+        (stage, language, m["n"], *(f"{m[name]:.3f}" for name in list(m)[1:]))
+        for stage, languages in report["stages"].items()
+        for language, m in languages.items()
+    ]
+
+
+def read_questions(path: Path) -> Iterator[Question]:
+    """Yields the file's questions.
+
+    Raises:
+        CommandError: there is no such file, or a line is not a JSON object with a query.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{path} cannot be read: {error}") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            given = json.loads(line)
+            query = str(given["query"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise CommandError(
+                f"{path}, line {number}: expected an object with query and document; {error}"
+            ) from error
+        document, quote = given.get("document") or None, given.get("quote") or None
+        yield Question(query, document, quote, str(given.get("language") or "other"))
+
+
+def ranking(found: Retrieval, stage: str) -> list[int]:
+    """Returns chunk ids, best first, as one stage ranked them."""
+    if stage == "fused":
+        return [int(hit.chunk.id) for hit in found.hits]
+    ranked = [(getattr(hit, f"{stage}_rank"), int(hit.chunk.id)) for hit in found.hits]
+    return [chunk_id for rank, chunk_id in sorted(r for r in ranked if r[0] is not None)]
+
+
+def _relevant(question: Question, documents: DocumentStore) -> set[int]:
+    document = documents.find_by_name(str(question.document))
+    if document is None:
+        raise CommandError(f"There is no document {question.document!r}; load it first.")
+    chunks = documents.chunks(document.id)
+    if question.quote is None:
+        return {int(chunk.id) for chunk in chunks}
+    text = documents.version(document.id).text
+    holding = _holding(chunks, text, question.quote)
+    if not holding:
+        raise CommandError(f"{question.quote!r} does not occur in {question.document!r}.")
+    return holding
+
+
+def _holding(chunks: Sequence[Chunk], text: str, quote: str) -> set[int]:
+    """The passages with a whole occurrence of the quote, or else with the most of one."""
+    places = [(m, m + len(quote)) for m in _occurrences(text, quote)]
+    overlaps = {
+        int(chunk.id): max((min(chunk.end, b) - max(chunk.start, a) for a, b in places), default=0)
+        for chunk in chunks
+    }
+    most = max(overlaps.values(), default=0)
+    return {chunk_id for chunk_id, n in overlaps.items() if n == most and n > 0}
+
+
+def _occurrences(text: str, quote: str) -> Iterator[int]:
+    start = text.find(quote)
+    while start >= 0:
+        yield start
+        start = text.find(quote, start + 1)
+
+
+def _score(ids: Sequence[int], relevant: set[int], k: int) -> tuple[float, float, float]:
+    return (
+        hit_at_k(ids, relevant, k),
+        mrr_at_k(ids, relevant, _DEPTH),
+        ndcg_at_k(ids, relevant, _DEPTH),
+    )
+
+
+def _means(
+    scores: dict[tuple[str, str], list[tuple[float, float, float]]], stage: str
+) -> dict[str, dict[str, float]]:
+    names = ("hit_at_k", "mrr_at_10", "ndcg_at_10")
+    return {
+        language: {"n": len(values)}
+        | {name: sum(v[i] for v in values) / len(values) for i, name in enumerate(names)}
+        for (found, language), values in sorted(scores.items())
+        if found == stage
+    }
