@@ -93,7 +93,7 @@ class HybridRetriever:
         clock.lap("embed")
         ranked, live = self._find(query, vector, wanted, clock)
         hits = _hits(ranked, live, wanted)
-        relevance = self._judge(query, ranked, hits)
+        relevance = self._relevance.predict(features(self._evidence(query, ranked, hits)))
         clock.lap("relevance")
         return Retrieval(query=query, hits=hits, relevance=relevance, timings_ms=clock.finish())
 
@@ -119,12 +119,14 @@ class HybridRetriever:
             n_candidates *= 4
         return _Ranked(dense, lexical, fused), live
 
-    def _judge(self, query: str, ranked: _Ranked, hits: Sequence[ScoredChunk]) -> float:
-        """Returns the calibrated probability that `hits` answer `query`."""
-        return self._relevance.predict(features(self.evidence(query, ranked, hits)))
+    def evidence(self, query: str) -> tuple[Evidence, tuple[ScoredChunk, ...]]:
+        """Returns what a search of `query` is judged by, and its hits; for fitting relevance."""
+        vector = self._embedder.embed_queries([query])[0]  # (dim,)
+        ranked, live = self._find(query, vector, self._options.top_k, _Clock())
+        hits = _hits(ranked, live, self._options.top_k)
+        return self._evidence(query, ranked, hits), hits
 
-    def evidence(self, query: str, ranked: _Ranked, hits: Sequence[ScoredChunk]) -> Evidence:
-        """Returns what the relevance model judges by."""
+    def _evidence(self, query: str, ranked: _Ranked, hits: Sequence[ScoredChunk]) -> Evidence:
         split = self._indexes.words.split
         texts = [
             passage_text(hit.title, hit.chunk.headings, hit.chunk.text) for hit in hits[:N_PASSAGES]

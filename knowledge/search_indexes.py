@@ -57,9 +57,12 @@ class SearchIndexes:
         engine: The database.
         embedder: Makes the vectors; those of another embedder are refused.
         directory: Where states are saved.
+        words: Splits passages and questions.
     """
 
-    def __init__(self, engine: Engine, embedder: Embedder, *, directory: Path) -> None:
+    def __init__(
+        self, engine: Engine, embedder: Embedder, *, directory: Path, words: WordSplitter
+    ) -> None:
         self._engine = engine
         self._embedder = embedder
         self._directory = directory
@@ -70,7 +73,7 @@ class SearchIndexes:
         self._refreshing = RLock()
         self._stopping = Event()
         self._thread: Thread | None = None
-        self.words = WordSplitter(directory)
+        self.words = words
 
     def open(self, *, rebuilding: bool = False) -> None:
         """Loads the newest saved state, or builds one from the database, and catches up.

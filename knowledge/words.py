@@ -38,7 +38,7 @@ class WordSplitter:
     """Splits text into words; the Chinese dictionary is loaded at first need, once.
 
     Args:
-        cache_folder: Where jieba keeps its prepared dictionary; it must exist and be private.
+        cache_folder: Where jieba keeps its prepared dictionary; a private folder, made if missing.
     """
 
     def __init__(self, cache_folder: Path) -> None:
@@ -91,6 +91,7 @@ def _load_jieba(cache_folder: Path) -> Any:  # jieba has no types
         warnings.simplefilter("ignore")  # importing jieba may touch the deprecated pkg_resources
         import jieba
     logging.getLogger("jieba").setLevel(logging.WARNING)
+    cache_folder.mkdir(parents=True, exist_ok=True)
     tokenizer = jieba.Tokenizer()
     tokenizer.tmp_dir = str(cache_folder)
     tokenizer.initialize()

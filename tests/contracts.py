@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from bot.errors import QueueFull
@@ -16,6 +17,8 @@ from bot.llm.base import (
     GenerationParams,
     Queued,
 )
+from knowledge.embedding import Embedder
+from knowledge.vector_index import VectorIndex
 
 LONG = "one two three four five six seven eight nine ten " * 20
 
@@ -146,3 +149,131 @@ CHAT_MODEL_CHECKS = (
 )
 SLOW_CHAT_MODEL_CHECKS = (check_stop_ends_generation, check_closing_the_stream_frees_the_place)
 LINE_CHECKS = (check_line_is_bounded_and_fair, check_stop_while_waiting)
+
+
+def check_embeddings_are_unit_vectors(embedder: Embedder) -> None:
+    texts = ["How long is the warranty?", "保修多久？", ""]
+    for vectors in (embedder.embed_queries(texts), embedder.embed_passages(texts)):
+        assert vectors.shape == (3, embedder.dim)
+        assert vectors.dtype == np.float32
+        assert np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-3)
+    assert embedder.embed_passages([]).shape == (0, embedder.dim)
+
+
+def check_embeddings_do_not_depend_on_the_batch(embedder: Embedder) -> None:
+    texts = ["Refunds take five days.", "运费由买家承担。", "a", "long " * 50]
+    together = embedder.embed_passages(texts)
+    alone = np.vstack([embedder.embed_passages([text]) for text in texts])
+    assert np.allclose(together, alone, atol=1e-3)
+
+
+def check_question_is_closest_to_its_passage(embedder: Embedder) -> None:
+    passages = [
+        "The warranty lasts two years.",
+        "Shipping is free above 50 euros.",
+        "今天天气很好。",
+    ]
+    scores = (
+        embedder.embed_passages(passages) @ embedder.embed_queries(["How long is warranty?"])[0]
+    )
+    assert scores.argmax() == 0
+
+
+def check_embedder_takes_hostile_text(embedder: Embedder) -> None:
+    texts = ["a\0b", "\ud800", "字" * 20_000, "\u202e\u200b"]
+    assert np.isfinite(embedder.embed_passages(texts)).all()
+    assert np.isfinite(embedder.embed_queries(texts)).all()
+
+
+def check_embedder_counts_tokens(embedder: Embedder) -> None:
+    assert embedder.count_tokens("") == 0
+    assert 0 < embedder.count_tokens("a word") < embedder.count_tokens("a word and 更多的字")
+
+
+def check_embedder_is_safe_in_threads(embedder: Embedder) -> None:
+    texts = [f"passage number {n} about refunds" for n in range(12)]
+    expected = embedder.embed_passages(texts)
+    found: dict[int, np.ndarray] = {}
+
+    def embed(n: int) -> None:
+        found[n] = embedder.embed_passages([texts[n]])[0]
+
+    threads = [threading.Thread(target=embed, args=(n,)) for n in range(len(texts))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert np.allclose(np.vstack([found[n] for n in range(len(texts))]), expected, atol=1e-3)
+
+
+EMBEDDER_CHECKS = [
+    check_embeddings_are_unit_vectors,
+    check_embeddings_do_not_depend_on_the_batch,
+    check_question_is_closest_to_its_passage,
+    check_embedder_takes_hostile_text,
+    check_embedder_counts_tokens,
+    check_embedder_is_safe_in_threads,
+]
+
+
+def unit_vectors(n: int, dim: int, *, seed: int = 0) -> np.ndarray:
+    vectors = np.random.default_rng(seed).standard_normal((n, dim)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def check_added_vector_finds_itself(make: Callable[[int], VectorIndex]) -> None:
+    index, vectors = make(16), unit_vectors(50, 16)
+    index.add(range(100, 150), vectors)
+    for id, vector in zip(range(100, 150), vectors, strict=True):
+        assert index.search(vector, 1)[0] == (id, pytest.approx(1.0, abs=1e-5))
+
+
+def check_scores_fall_and_ids_are_distinct(make: Callable[[int], VectorIndex]) -> None:
+    index = make(8)
+    index.add(range(30), unit_vectors(30, 8))
+    hits = index.search(unit_vectors(1, 8, seed=1)[0], 100)
+    assert len({id for id, _ in hits}) == len(hits) == 30
+    assert [score for _, score in hits] == sorted((score for _, score in hits), reverse=True)
+
+
+def check_removed_never_returns(make: Callable[[int], VectorIndex]) -> None:
+    index, vectors = make(8), unit_vectors(20, 8)
+    index.add(range(20), vectors)
+    index.remove([3, 7, 999])
+    assert len(index) == 18
+    assert {3, 7}.isdisjoint(id for vector in vectors for id, _ in index.search(vector, 20))
+
+
+def check_adding_again_replaces(make: Callable[[int], VectorIndex]) -> None:
+    index, vectors = make(8), unit_vectors(2, 8)
+    index.add([5], vectors[:1])
+    index.add([5], vectors[1:])
+    assert len(index) == 1
+    assert index.search(vectors[1], 5) == [(5, pytest.approx(1.0, abs=1e-5))]
+
+
+def check_empty_index_finds_nothing(make: Callable[[int], VectorIndex]) -> None:
+    index = make(8)
+    assert index.search(unit_vectors(1, 8)[0], 5) == []
+    index.add([1], unit_vectors(1, 8))
+    index.remove([1])
+    assert index.search(unit_vectors(1, 8)[0], 5) == []
+
+
+def check_wrong_shapes_are_refused(make: Callable[[int], VectorIndex]) -> None:
+    index = make(8)
+    with pytest.raises(ValueError, match="shape"):
+        index.add([1, 2], unit_vectors(1, 8))
+    with pytest.raises(ValueError, match="distinct"):
+        index.add([1, 1], unit_vectors(2, 8))
+    assert len(index) == 0
+
+
+VECTOR_INDEX_CHECKS = [
+    check_added_vector_finds_itself,
+    check_scores_fall_and_ids_are_distinct,
+    check_removed_never_returns,
+    check_adding_again_replaces,
+    check_empty_index_finds_nothing,
+    check_wrong_shapes_are_refused,
+]

@@ -1,9 +1,13 @@
 """Small stand-ins for model weights; everything else in the tests is real."""
 
+import itertools
 import re
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
 
 from bot.errors import QueueFull
 from bot.llm.base import (
@@ -145,3 +149,39 @@ class _FakeStream:
 
     def __del__(self) -> None:
         self._leave()
+
+
+_WORD = re.compile(r"[a-z0-9]+|[\u3400-\u9fff]")
+
+
+class FakeEmbedder:
+    """A deterministic Embedder: words and their neighbours, hashed into a unit vector.
+
+    Texts that share words lie close together. `embedded` holds every passage it was given.
+    """
+
+    def __init__(self, *, id: str = "fake-64", dim: int = 64, delay_s: float = 0.0) -> None:
+        self.id = id
+        self.dim = dim
+        self.embedded: list[str] = []
+        self._delay_s = delay_s
+
+    def embed_queries(self, texts: Sequence[str]) -> np.ndarray:
+        return self._embed(texts)
+
+    def embed_passages(self, texts: Sequence[str]) -> np.ndarray:
+        if self._delay_s:
+            time.sleep(self._delay_s)
+        self.embedded.extend(texts)
+        return self._embed(texts)
+
+    def count_tokens(self, text: str) -> int:
+        return len(_WORD.findall(text.lower()))
+
+    def _embed(self, texts: Sequence[str]) -> np.ndarray:
+        vectors = np.full((len(texts), self.dim), 1e-3, dtype=np.float32)
+        for row, text in zip(vectors, texts, strict=True):
+            words = _WORD.findall(text.lower())
+            for term in [*words, *map(" ".join, itertools.pairwise(words))]:
+                row[zlib.crc32(f"{self.id} {term}".encode()) % self.dim] += 1.0
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
