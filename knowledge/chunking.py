@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from knowledge.parsing.signs import is_question, starts_answer, starts_question
+from knowledge.parsing.signs import holds_question, is_question, starts_answer, starts_question
 from knowledge.types import Block, BlockKind, ChunkSpan, ParsedDocument
 
 TokenCounter = Callable[[str], int]
@@ -93,7 +93,7 @@ class _Splitter:
                 block.kind,
                 block.page,
                 tuple(title for _, title in path if title),
-                opens=block.kind is BlockKind.HEADING or starts_question(content),
+                opens=_opens(block.kind, content),
                 glued=previous is not None and self._answers(previous, content, block.kind),
             )
             units.extend(self._fit(unit))
@@ -143,9 +143,7 @@ class _Splitter:
             yield from self.spans(group[:middle])
             yield from self.spans(group[middle:])
         else:
-            texts = (unit for unit in group if unit.kind is not BlockKind.HEADING)
-            headings = next(texts, group[-1]).headings
-            yield ChunkSpan(text, start, end, group[0].page, headings)
+            yield ChunkSpan(text, start, end, group[0].page, _headings(group))
 
     def _size_of(self, start: int, end: int) -> int:
         return max(1, self._count(self._text[start:end]))  # what counts nothing is not free
@@ -220,7 +218,8 @@ class _Splitter:
         n_tokens = _size(group)
         if n_tokens + _size(atom) > self._max_tokens:
             return True
-        if _is_heading_only(group):
+        is_preface = not group[-1].headings and n_tokens < _TINY_TOKENS
+        if (is_preface and atom[0].headings) or _is_heading_only(group):
             return False
         turns_page = atom[0].page != group[0].page and n_tokens >= _TINY_TOKENS
         return atom[0].opens or turns_page
@@ -234,8 +233,20 @@ class _Splitter:
         return [*rest, *others]
 
 
+def _opens(kind: BlockKind, content: str) -> bool:
+    if kind is BlockKind.TABLE_ROW:
+        return holds_question(content)
+    return kind is BlockKind.HEADING or starts_question(content)
+
+
 def _size(units: Sequence[_Unit]) -> int:
     return sum(unit.n_tokens for unit in units)
+
+
+def _headings(units: Sequence[_Unit]) -> tuple[str, ...]:
+    """Gives the path over the first text of a passage; one without text has its last heading's."""
+    texts = (unit for unit in units if unit.kind is not BlockKind.HEADING and unit.headings)
+    return next(texts, units[-1]).headings
 
 
 def _is_heading_only(units: Sequence[_Unit]) -> bool:

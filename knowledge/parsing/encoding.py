@@ -29,7 +29,7 @@ def decode_text(name: str, data: bytes) -> str:
         UnsupportedFormat: the bytes are not text in any of these encodings.
     """
     text = _decode(data)
-    n_controls = sum(ord(char) < 32 and char not in "\t\n\r\f" for char in text[:_SAMPLE_BYTES])
+    n_controls = sum(ord(char) < 32 and char not in "\t\n\v\r\f" for char in text[:_SAMPLE_BYTES])
     if "\0" in text or n_controls > _MAX_CONTROL_SHARE * min(len(text), _SAMPLE_BYTES):
         raise UnsupportedFormat(
             f"{name!r} should be a text file by its suffix, but its content is binary; "

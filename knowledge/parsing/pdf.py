@@ -18,7 +18,7 @@ from knowledge.types import ParsedDocument
 _logger = logging.getLogger(__name__)
 _LINE_ENDS = frozenset({0x0A, 0x0D})
 _SPACES = frozenset({0x20, 0xA0, 0x3000, 0x09})
-_LINE_END_HYPHEN = 0x02  # what PDFium reports for a hyphen at a line's end
+_SOFT_HYPHEN = "\x02"  # PDFium's sign for a hyphen at a line's end, whose line it joins to the next
 _CELL_GAP = 0.8  # space between two words, in font sizes, from which on they are table cells
 # PDFium is one C library per process and not safe to enter from two threads.
 _pdfium_lock = threading.Lock()
@@ -152,7 +152,9 @@ class _TextLayer:
             text = units.decode("utf-16-le", errors="ignore")
         else:
             text = "".join(map(chr, codes))
-        return " ".join(text.replace(chr(_LINE_END_HYPHEN), "-").split())
+        if text.endswith(_SOFT_HYPHEN):
+            text = text[:-1] + "-"
+        return " ".join(text.replace(_SOFT_HYPHEN, "").split())
 
     def _font_size(self, i: int) -> float:
         """Gives the height in points at which the font is drawn, its matrix applied."""

@@ -20,6 +20,7 @@ _ANSWER_MARK = re.compile(
     r"\s*[*_#\s]{0,8}(?:A|Answer|答|答案|回答|解答)\s?\d{0,4}\s?[*_]{0,3}\s?[:：.、．]",
     re.IGNORECASE,
 )
+_QUESTION_FIELD = re.compile(r"(?:^|; )(?:问题|問題|提问|Question|FAQ|Q|问)\s?[:：]", re.IGNORECASE)
 _CJK = re.compile(
     r"[\u2e80-\u303f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef]"
 )
@@ -56,6 +57,11 @@ def starts_list_item(text: str) -> bool:
 def starts_question(text: str) -> bool:
     """Tells whether the text begins with a mark such as `Q:` or `问：`."""
     return _QUESTION_MARK.match(text) is not None
+
+
+def holds_question(record: str) -> bool:
+    """Tells whether a table record has a column of questions, as a row of an FAQ sheet has."""
+    return _QUESTION_FIELD.search(record) is not None
 
 
 def starts_answer(text: str) -> bool:

@@ -241,14 +241,16 @@ class _PageReader:
 def _is_skipped(element: etree._Element) -> bool:
     if element.tag in _SKIPPED_TAGS or element.get("hidden") is not None:
         return True
+    if element.tag == "header" and not _is_layout(element):
+        return True  # the site's name and slogan; a header with a heading belongs to the text
     if element.get("aria-hidden") == "true" or element.get("role") in _SKIPPED_ROLES:
         return True
     return _HIDDEN_STYLE.search(element.get("style", "")[:1000]) is not None
 
 
-def _is_layout(row: etree._Element) -> bool:
-    """Tells whether a row only arranges the page, as old pages do, and holds no record."""
-    return any(True for _ in row.iter("table", *_HEADINGS))
+def _is_layout(element: etree._Element) -> bool:
+    """Tells whether an element holds headings or tables of its own, as rows of old pages do."""
+    return any(inner is not element for inner in element.iter("table", *_HEADINGS))
 
 
 def _first_number(element: etree._Element) -> int:
