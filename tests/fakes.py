@@ -79,6 +79,9 @@ class FakeChatModel:
         events = self._write(request, text, params, stop, n_prompt_tokens)
         return _FakeStream(events, lambda: self._leave(request))
 
+    def close(self) -> None:
+        """Holds nothing that needs to end."""
+
     def _leave(self, request: object) -> None:
         with self._changed:
             if request in self._requests:

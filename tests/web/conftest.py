@@ -1,0 +1,32 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from bot.assembly import Services
+from bot.settings import Settings
+from tests.fakes import FakeChatModel
+from tests.web.kit import build_services, make_settings
+from web.app import create_app
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return make_settings(tmp_path)
+
+
+@pytest.fixture
+def model() -> FakeChatModel:
+    return FakeChatModel()
+
+
+@pytest.fixture
+def services(settings: Settings, model: FakeChatModel) -> Services:
+    return build_services(settings, model)
+
+
+@pytest.fixture
+def client(services: Services) -> Iterator[TestClient]:
+    with TestClient(create_app(services, pages=False)) as client:
+        yield client

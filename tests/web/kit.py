@@ -1,0 +1,95 @@
+"""A whole Kefu over a folder, real but for the weights; also a server process of its own."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from fastapi.testclient import TestClient
+
+from bot.accounts import StaffRole
+from bot.assembly import Services, assemble
+from bot.database import open_database, upgrade
+from bot.settings import Settings, load_settings
+from tests.fakes import FakeChatModel, FakeEmbedder
+
+RETURNS = "# Returns\n\nGift wrapping costs 3.20 euros per book. Returns are free for 30 days.\n"
+
+
+def make_settings(folder: Path, **groups: dict[str, Any]) -> Settings:
+    """Settings under which every passage counts as relevant and no address is limited."""
+    web = {"conversations_per_minute": 1000, "messages_per_minute": 1000} | groups.pop("web", {})
+    chat = {"relevance_threshold": 0.0} | groups.pop("chat", {})
+    return load_settings(data_dir=folder / "data", web=web, chat=chat, **groups)
+
+
+def build_services(settings: Settings, model: FakeChatModel) -> Services:
+    """Assembles everything as the product does, around fake weights."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    engine = open_database(settings.database_url)
+    upgrade(engine)
+    engine.dispose()
+    return assemble(settings, embedder=FakeEmbedder(), model=model)
+
+
+def serve(folder: Path, port: int, token_delay_s: float) -> None:
+    """Runs a server process whose model writes a long answer slowly."""
+    from web.app import create_app
+    from web.lifecycle import make_server
+    from web.logs import configure_logs
+
+    settings = make_settings(folder, web={"port": port, "shutdown_s": 4})
+    configure_logs(settings.log)
+    model = FakeChatModel(answer=lambda _: "word " * 150, token_delay_s=token_delay_s)
+    services = build_services(settings, model)
+    app = create_app(services, pages=False)
+    make_server(app, app.state.context.lifecycle, services).run()
+
+
+def staff_token(services: Services, role: str = "admin") -> str:
+    """An API token of a new account of that role."""
+    if role not in {account.name for account in services.accounts.list()}:
+        services.accounts.add(role, StaffRole(role))
+    return services.accounts.token(role)
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def start(client: TestClient, **body: Any) -> tuple[str, dict[str, str]]:
+    """A new conversation's path and headers."""
+    made = client.post("/api/v1/conversations", json=body).json()
+    return f"/api/v1/conversations/{made['id']}", bearer(made["token"])
+
+
+def upload(
+    client: TestClient, token: str, name: str = "returns.md", text: str = RETURNS
+) -> dict[str, str]:
+    """Uploads a file and waits until it can be found."""
+    files = {"file": (name, text.encode())}
+    made = client.post("/api/v1/documents", files=files, headers=bearer(token)).json()
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        job = client.get(f"/api/v1/jobs/{made['job_id']}", headers=bearer(token)).json()
+        if job["state"] in ("succeeded", "failed", "cancelled"):
+            assert job["state"] == "succeeded", job
+            return made
+        time.sleep(0.02)
+    raise AssertionError("the document was not taken in")
+
+
+def is_problem(response: Any, status: int) -> bool:
+    """True for a problem+json response of that status with all five members."""
+    body = response.json()
+    return (
+        response.status_code == status
+        and response.headers["content-type"] == "application/problem+json"
+        and set(body) == {"type", "title", "status", "detail", "reference"}
+        and body["status"] == status
+        and bool(body["reference"])
+    )
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))

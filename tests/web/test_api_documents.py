@@ -1,0 +1,161 @@
+import io
+import zipfile
+from collections.abc import Iterator
+
+import pytest
+from fastapi.testclient import TestClient
+
+from bot.assembly import Services
+from tests.web.kit import RETURNS, bearer, is_problem, staff_token, upload
+
+DOCUMENTS = "/api/v1/documents"
+
+
+def test_upload_becomes_searchable(client: TestClient, services: Services) -> None:
+    token = staff_token(services)
+    made = upload(client, token)
+    found = client.get(
+        "/api/v1/search", params={"q": "gift wrapping", "top_k": 3}, headers=bearer(token)
+    ).json()
+    assert found["hits"][0]["document_id"] == made["document_id"]
+    assert found["hits"][0]["document"] == "returns.md"
+    assert found["hits"][0]["rank"] == 1
+    assert "embed" in found["timings_ms"]
+
+
+def test_document_text_is_the_stored_one(client: TestClient, services: Services) -> None:
+    token = staff_token(services)
+    path = f"{DOCUMENTS}/{upload(client, token)['document_id']}"
+    shown = client.get(path, headers=bearer(token)).json()
+    chunks = client.get(f"{path}/chunks", headers=bearer(token)).json()
+    assert shown["text"] == RETURNS
+    assert chunks["total"] == len(chunks["items"])
+    for chunk in chunks["items"]:
+        assert RETURNS[chunk["start"] : chunk["end"]] == chunk["text"]
+
+
+def test_replacing_makes_a_version(client: TestClient, services: Services) -> None:
+    token = staff_token(services)
+    document_id = upload(client, token)["document_id"]
+    again = client.put(
+        f"{DOCUMENTS}/{document_id}",
+        files={"file": ("returns.md", b"# Returns\n\nWrapping is free now.\n")},
+        headers=bearer(token),
+    )
+    assert again.status_code == 202
+    assert again.json()["document_id"] == document_id
+    upload(client, token, text="# Returns\n\nWrapping is free now.\n")
+    path = f"{DOCUMENTS}/{document_id}"
+    assert "free now" in client.get(path, headers=bearer(token)).json()["text"]
+    old = client.get(path, params={"version": 1}, headers=bearer(token)).json()
+    assert old["text"] == RETURNS
+
+
+def test_replace_field_renames(client: TestClient, services: Services) -> None:
+    token = staff_token(services)
+    document_id = upload(client, token)["document_id"]
+    made = client.post(
+        DOCUMENTS,
+        files={"file": ("new-name.md", b"# New\n\nText.\n")},
+        data={"replace": document_id},
+        headers=bearer(token),
+    )
+    assert made.json()["document_id"] == document_id
+
+
+def test_removed_document_is_gone(client: TestClient, services: Services) -> None:
+    token = staff_token(services)
+    path = f"{DOCUMENTS}/{upload(client, token)['document_id']}"
+    assert client.delete(path, headers=bearer(token)).status_code == 204
+    found = client.get("/api/v1/search", params={"q": "wrapping"}, headers=bearer(token)).json()
+    assert found["hits"] == []
+    assert is_problem(client.get(path, headers=bearer(token)), 404)
+    assert client.get(DOCUMENTS, headers=bearer(token)).json() == {"items": [], "total": 0}
+
+
+def _bomb() -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("[Content_Types].xml", "<x/>")
+        archive.writestr("word/document.xml", b"0" * 300_000_000)
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "status"),
+    [
+        ("photo.gif", b"GIF89a", 415),
+        ("empty.md", b"", 422),
+        ("wrong.pdf", b"# a heading", 415),
+        ("", b"text", 422),
+        ("broken.docx", b"PK\x03\x04broken", 422),
+    ],
+)
+def test_bad_file_is_refused(
+    client: TestClient, services: Services, name: str, data: bytes, status: int
+) -> None:
+    token = staff_token(services)
+    answer = client.post(DOCUMENTS, files={"file": (name, data)}, headers=bearer(token))
+    assert is_problem(answer, status) or is_problem(answer, 415), answer.text
+    assert client.get(DOCUMENTS, headers=bearer(token)).json()["total"] == 0
+
+
+def test_zip_bomb_is_refused(client: TestClient, services: Services) -> None:
+    token = staff_token(services)
+    answer = client.post(DOCUMENTS, files={"file": ("b.docx", _bomb())}, headers=bearer(token))
+    assert is_problem(answer, 422), answer.text
+    assert client.get("/healthz").status_code == 200
+
+
+def test_declared_large_body_is_refused_unread(client: TestClient, services: Services) -> None:
+    headers = bearer(staff_token(services)) | {
+        "Content-Length": "200000000",
+        "Content-Type": "multipart/form-data; boundary=x",
+    }
+    assert is_problem(client.post(DOCUMENTS, headers=headers, content=b"x"), 413)
+
+
+def test_large_body_is_refused_as_it_arrives(client: TestClient, services: Services) -> None:
+    sent = 0
+
+    def body() -> Iterator[bytes]:
+        nonlocal sent
+        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\n'
+        for _ in range(60):
+            sent += 1_000_000
+            yield b"x" * 1_000_000
+
+    headers = bearer(staff_token(services)) | {"Content-Type": "multipart/form-data; boundary=x"}
+    assert is_problem(client.post(DOCUMENTS, headers=headers, content=body()), 413)
+
+
+def test_upload_without_token_is_refused_before_the_body(client: TestClient) -> None:
+    answer = client.post(DOCUMENTS, content=b"not multipart", headers={"Content-Type": "x/y"})
+    assert is_problem(answer, 401)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/v1/jobs/nope"),
+        ("POST", "/api/v1/jobs/nope/cancel"),
+        ("POST", "/api/v1/jobs/nope/retry"),
+        ("GET", f"{DOCUMENTS}/nope"),
+        ("GET", f"{DOCUMENTS}/nope/chunks"),
+        ("DELETE", f"{DOCUMENTS}/nope"),
+    ],
+)
+def test_unknown_ids_are_not_found(
+    client: TestClient, services: Services, method: str, path: str
+) -> None:
+    answer = client.request(method, path, headers=bearer(staff_token(services)))
+    assert is_problem(answer, 404)
+
+
+@pytest.mark.parametrize("query", [{}, {"q": ""}, {"q": "x", "top_k": 0}, {"q": "x" * 5000}])
+def test_wrong_searches_are_invalid(
+    client: TestClient, services: Services, query: dict[str, str]
+) -> None:
+    answer = client.get("/api/v1/search", params=query, headers=bearer(staff_token(services)))
+    assert is_problem(answer, 422)
+    assert "xxxx" not in answer.text
