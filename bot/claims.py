@@ -8,6 +8,11 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+
+def _words_of(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _UNITS: dict[str, str] = {}
 for _unit, _names in {
     "workday": "个工作日 工作日 working-days working-day business-days business-day",
@@ -56,105 +61,27 @@ _ZH_NUMBER = re.compile(
 _EN_NUMBERS = {
     word: value
     for value, word in enumerate(
-        [
-            "zero",
-            "one",
-            "two",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "ten",
-            "eleven",
-            "twelve",
-        ]
+        ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
     )
-} | {"fourteen": 14, "fifteen": 15, "twenty": 20, "thirty": 30, "sixty": 60, "ninety": 90}
+} | {
+    "twelve": 12,
+    "fourteen": 14,
+    "fifteen": 15,
+    "twenty": 20,
+    "thirty": 30,
+    "sixty": 60,
+    "ninety": 90,
+}
 _EN_NUMBER = re.compile(rf"\b({'|'.join(list(_EN_NUMBERS)[2:])})\b(?=[\s-])")
 
 _WORD = re.compile(r"(?<![a-z0-9])[a-z][a-z'’]+(?![a-z0-9])")
 _HAN_RUN = re.compile(r"[\u3400-\u9fff]+")
 _HAN_STOP = frozenset("的了吗呢吧啊呀嘛么是在和与及或就也都还您你我它这那请")
-_STOP = frozenset(
-    [
-        "the",
-        "an",
-        "and",
-        "or",
-        "but",
-        "if",
-        "then",
-        "than",
-        "that",
-        "this",
-        "these",
-        "those",
-        "it",
-        "its",
-        "is",
-        "are",
-        "was",
-        "were",
-        "be",
-        "been",
-        "being",
-        "do",
-        "does",
-        "did",
-        "have",
-        "has",
-        "had",
-        "will",
-        "would",
-        "can",
-        "could",
-        "may",
-        "might",
-        "shall",
-        "should",
-        "must",
-        "of",
-        "to",
-        "in",
-        "on",
-        "at",
-        "by",
-        "for",
-        "from",
-        "with",
-        "without",
-        "as",
-        "into",
-        "about",
-        "you",
-        "your",
-        "we",
-        "our",
-        "they",
-        "their",
-        "there",
-        "here",
-        "not",
-        "no",
-        "yes",
-        "any",
-        "all",
-        "so",
-        "also",
-        "just",
-        "only",
-        "please",
-        "which",
-        "who",
-        "what",
-        "when",
-        "where",
-        "how",
-        "why",
-    ]
+_STOP = _words_of(
+    "the an and or but if then than that this these those it its is are was were be been being do "
+    "does did have has had will would can could may might shall should must of to in on at by for "
+    "from with without as into about you your we our they their there here not no yes any all so "
+    "also just only please which who what when where how why"
 )
 
 

@@ -35,6 +35,8 @@ _SUPPORTED_SCORE = 0.6
 # unrelated sentences of one shop around 0.80; measured with the packaged model.
 _COSINE_LOW, _COSINE_HIGH = 0.80, 0.90
 
+_MAX_EMBEDDED = 8
+
 _OWN_MARKS = re.compile(r"\s*[\[【［](?:\d{1,2}(?:\s*[,，、]\s*)?)+[\]】］]")
 _PREAMBLE = re.compile(r"^\s*(?:答案|回答|答|Answer|Reply)\s*[:：]\s*", re.IGNORECASE)
 _EMPHASIS = re.compile(r"\*\*|__|`")
@@ -129,7 +131,6 @@ class _Evidence:
         self._asked = words(query)
         self._embed = embed
         self._runs = [run for hit in hits for run in _runs(hit)]
-        self._vectors: dict[int, NDArray[np.float32]] = {}
         self.figures = frozenset[Figure]().union(*(figures(hit.chunk.text) for hit in hits))
         self.figures |= frozenset[Figure]().union(
             *(figures(" ".join((hit.title, *hit.chunk.headings))) for hit in hits)
@@ -161,30 +162,37 @@ class _Evidence:
     def _match_across(
         self, sentence: str, numbers: frozenset[Figure], best: _Match | None
     ) -> _Match | None:
-        """Compares with runs in the other language by meaning."""
+        """Compares with sentences in the other language: by figures, then by meaning.
+
+        Embedding is the slow part, so few sentences are tried, the best passages' first.
+        """
         chinese = is_chinese(sentence)
         foreign = [
-            run for run in self._runs
-            if run.n_sentences == 1 and is_chinese(run.text) != chinese
-        ]  # fmt: skip
+            run
+            for run in self._runs
+            if run.n_sentences == 1
+            and is_chinese(run.text) != chinese
+            and _agreement(numbers, run) == 1.0
+        ]
+        if numbers and len(foreign) == 1:
+            return _better(best, _Match(foreign[0], _SUPPORTED_SCORE))
+        foreign = foreign[:_MAX_EMBEDDED]
         if self._embed is None or not foreign:
             return best
-        missing = [run for run in foreign if id(run) not in self._vectors]
-        rows = self._embed([sentence, *(run.text for run in missing)])  # (1 + n_missing, dim)
-        for run, vector in zip(missing, rows[1:], strict=True):
-            self._vectors[id(run)] = vector
-        for run in foreign:
-            cosine = float(rows[0] @ self._vectors[id(run)])
-            meaning = (cosine - _COSINE_LOW) / (_COSINE_HIGH - _COSINE_LOW)
-            score = min(1.0, max(0.0, meaning)) * _agreement(numbers, run)
-            score -= _RANK_PENALTY * (run.hit.rank - 1)
-            if best is None or score > best.score:
-                best = _Match(run, score)
+        rows = self._embed([sentence, *(run.text for run in foreign)])  # (1 + n_foreign, dim)
+        for run, vector in zip(foreign, rows[1:], strict=True):
+            meaning = (float(rows[0] @ vector) - _COSINE_LOW) / (_COSINE_HIGH - _COSINE_LOW)
+            score = min(1.0, max(0.0, meaning)) - _RANK_PENALTY * (run.hit.rank - 1)
+            best = _better(best, _Match(run, score))
         return best
 
     def _weight(self, word: str) -> float:
         rarity = math.log(1 + self._n_units / (0.5 + self._counts.get(word, 0)))
         return rarity * (_ASKED_WEIGHT if word in self._asked else 1.0)
+
+
+def _better(best: _Match | None, other: _Match) -> _Match:
+    return other if best is None or other.score > best.score else best
 
 
 def _runs(hit: ScoredChunk) -> list[_Run]:

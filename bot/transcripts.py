@@ -62,7 +62,7 @@ def find_conversations(
 
 
 def _conditions(wanted: ConversationFilter) -> list[ColumnElement[Any]]:
-    """One condition for each thing that was asked for; conversations without a word are left out."""
+    """One condition for each wish; conversations without a message are left out."""
     of_conversation = MessageRow.conversation_id == ConversationRow.id
     found: list[ColumnElement[Any]] = [exists().where(of_conversation)]
     equal = {"language": wanted.language, "rating": wanted.rating, "state": wanted.state}

@@ -22,24 +22,23 @@ def _whole(*phrases: str) -> re.Pattern[str]:
 
 
 _GREETING = _whole(
-    "你好[呀啊吗]?", "您好[呀啊]?", "哈喽", "哈啰", "嗨", "早上好", "上午好", "中午好", "下午好",
-    "晚上好", "早安", "在吗", "在不在", "有人在?吗", "客服", "亲", "hello", "hi", "hey", "hiya",
-    "good (?:morning|afternoon|evening|day)", "there", "greetings", "anyone (?:there|here)",
-    "how are you(?: today)?",
-)  # fmt: skip
+    "你好[呀啊吗]?|您好[呀啊]?|哈喽|哈啰|嗨|早上好|上午好|中午好|下午好|晚上好|早安|在吗|在不在",
+    "有人在?吗|客服|亲|hello|hi|hey|hiya|good (?:morning|afternoon|evening|day)|there",
+    "greetings|anyone (?:there|here)|how are you(?: today)?",
+)
 _THANKS = _whole(
-    "(?:非常|十分|太|多)?(?:谢谢|感谢|多谢|谢了|谢啦)(?:你|您|你们|啦|了|哦|啊|呀)*", "好的?[呀啊吧]?",
-    "嗯+", "知道了", "明白了?", "了解了?", "收到", "辛苦了", "麻烦了", "太好了", "没(?:别的)?问题了",
-    "(?:many |much )?thanks(?: a lot| so much| very much)?", "thank (?:you|u)(?: so much| very much)?",
-    "thx", "ty", "cheers", "great", "perfect", "ok(?:ay)?", "got it", "understood", "i see",
-    "that(?:'s| is| was) (?:all|it|great|helpful|perfect)", "for (?:your|the) help", "very helpful",
+    "(?:非常|十分|太|多)?(?:谢谢|感谢|多谢|谢了|谢啦)(?:你|您|你们|啦|了|哦|啊|呀)*|好的?[呀啊吧]?",
+    "嗯+|知道了|明白了?|了解了?|收到|辛苦了|麻烦了|太好了|没(?:别的)?问题了",
+    "(?:many |much )?thanks(?: a lot| so much| very much)?|thx|ty|cheers|great|perfect",
+    "thank (?:you|u)(?: so much| very much)?|ok(?:ay)?|got it|understood|i see",
+    "that(?:'s| is| was) (?:all|it|great|helpful|perfect)|for (?:your|the) help|very helpful",
     "much appreciated",
-)  # fmt: skip
+)
 _GOODBYE = _whole(
-    "再见", "拜拜", "回见", "回头见", "晚安", "先这样吧?", "就这样吧?", "没事了", "good ?bye", "bye(?: bye)?",
-    "see (?:you|ya)(?: later)?", "have a (?:nice|good|great) (?:day|evening|weekend|one)", "good night",
-    "take care", "that will be all",
-)  # fmt: skip
+    "再见|拜拜|回见|回头见|晚安|先这样吧?|就这样吧?|没事了|good ?bye|bye(?: bye)?|good night",
+    "see (?:you|ya)(?: later)?|have a (?:nice|good|great) (?:day|evening|weekend|one)",
+    "take care|that will be all",
+)
 
 _PERSON_ZH = re.compile(
     r"(?:转|找|接|换|叫|要|需要|想|请|给我|帮我|安排|联系|有没有|有|是否有|能|可以|跟|和|让|呼叫|切换)"

@@ -1,0 +1,294 @@
+"""The reply flow: one question in, events out, the finished reply in the draft.
+
+policy → contextualize → retrieve → policy with the evidence → prompt → generate, streamed and
+saved as it grows → ground → policy on the grounding → suggest. `bot.chat` stores what comes out.
+"""
+
+import contextlib
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from bot.catalogue import Catalogue
+from bot.company import CompanyTexts
+from bot.conversations import ConversationStore
+from bot.dialogue.intent import detect_intent
+from bot.dialogue.language import detect_language, reply_language
+from bot.dialogue.policy import Decision, decide, decide_on_grounding, decide_with_evidence
+from bot.dialogue.query import contextualize, is_follow_up
+from bot.events import Citations, Event, Status, Token
+from bot.grounding import Checked, Grounder
+from bot.llm.base import ChatModel, Delta, Finished, GenerationParams, Queued
+from bot.prompting import Prompt, PromptBuilder, PromptRequest
+from bot.settings import ChatSettings
+from bot.suggestions import Retriever, Suggester
+from bot.turns import Turn, TurnStore
+from bot.types import (
+    Action,
+    ConversationState,
+    MessageAnalysis,
+    MessageStatus,
+    Reason,
+    Reply,
+)
+from knowledge.types import DocumentId, DocumentVersion, Retrieval
+
+_VARIATION_TEMPERATURE = 0.7
+
+
+class VersionSource(Protocol):
+    """Gives the stored text of a document's version."""
+
+    def version(self, document_id: DocumentId, version: int | None = None) -> DocumentVersion:
+        """Returns the version's text; raises DocumentNotFound after the document's removal."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChatParts:
+    """What the reply flow is made of."""
+
+    model: ChatModel
+    retriever: Retriever
+    documents: VersionSource
+    conversations: ConversationStore
+    turns: TurnStore
+    company: CompanyTexts
+    catalogue: Catalogue
+    prompts: PromptBuilder
+    grounder: Grounder
+    suggester: Suggester
+
+
+@dataclass(slots=True)
+class Draft:
+    """A reply in the making; what is known of it is stored however the turn ends."""
+
+    analysis: MessageAnalysis
+    language: str
+    started: float = field(default_factory=time.perf_counter)
+    text: str = ""
+    query: str = ""
+    retrieval: Retrieval | None = None
+    prompt: Prompt | None = None
+    timings_ms: dict[str, float] = field(default_factory=dict)
+    reply: Reply | None = None
+
+    @contextlib.contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Adds the time spent inside to a stage."""
+        before = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(stage, (time.perf_counter() - before) * 1000)
+
+    def add(self, stage: str, duration_ms: float) -> None:
+        """Adds a duration to a stage."""
+        self.timings_ms[stage] = round(self.timings_ms.get(stage, 0.0) + duration_ms, 2)
+
+
+class ReplyFlow:
+    """Makes replies; keeps nothing between two of them."""
+
+    def __init__(
+        self, parts: ChatParts, *, settings: ChatSettings, generation: GenerationParams
+    ) -> None:
+        self._parts = parts
+        self._settings = settings
+        self._generation = generation
+
+    def draft(self, turn: Turn) -> Draft:
+        """Starts a draft with the analysis of the message."""
+        started = time.perf_counter()
+        default = turn.dialogue.language
+        analysis = analyze(turn.text, default)
+        language = reply_language(analysis.language, turn.text, default)
+        draft = Draft(analysis, language, started)
+        draft.add("analyze", (time.perf_counter() - started) * 1000)
+        return draft
+
+    def answer(self, turn: Turn, draft: Draft, stop: threading.Event) -> Iterator[Event]:
+        """The reply flow; leaves the finished reply in the draft."""
+        decision = decide(draft.analysis, turn.dialogue.state)
+        if not decision.needs_evidence:
+            yield from self._say(turn, draft, decision)
+            return
+        yield Status("searching")
+        retrieval = self._search(turn, draft)
+        threshold = self._settings.relevance_threshold
+        decision = decide_with_evidence(retrieval.relevance, threshold=threshold)
+        if decision.action is not Action.ANSWER:
+            yield from self._say(turn, draft, decision)
+            return
+        prompt = self._build_prompt(turn, draft, retrieval)
+        yield from self._write(turn, draft, stop)
+        if stop.is_set():
+            draft.reply = self.reply(turn, draft, Decision(Action.ANSWER))
+            draft.reply = replace(draft.reply, status=MessageStatus.INTERRUPTED)
+            return
+        with draft.timed("ground"):
+            checked, decision = self._ground(draft, retrieval, prompt)
+        if decision.action is not Action.ANSWER:
+            yield from self._say(turn, draft, decision)
+            return
+        yield from self._cite(turn, draft, (checked, decision))
+
+    def _search(self, turn: Turn, draft: Draft) -> Retrieval:
+        """Searches for the stand-alone question; a follow-up that fails is tried as written."""
+        history = turn.dialogue.history
+        draft.query = contextualize(turn.text, history)
+        with draft.timed("retrieve"):
+            found = self._parts.retriever.search(draft.query)
+            if draft.query != turn.text and found.relevance < self._settings.relevance_threshold:
+                alone = self._parts.retriever.search(turn.text)
+                if alone.relevance > found.relevance:
+                    found, draft.query = alone, turn.text
+        draft.retrieval = found
+        for stage, duration_ms in found.timings_ms.items():
+            draft.add(f"retrieve_{stage}", duration_ms)
+        return found
+
+    def _build_prompt(self, turn: Turn, draft: Draft, retrieval: Retrieval) -> Prompt:
+        """History goes in only where the question needs it."""
+        n_turns = self._settings.history_turns
+        history = turn.dialogue.history[-n_turns:] if n_turns else ()
+        request = PromptRequest(
+            draft.language,
+            draft.query,
+            retrieval.hits[: self._settings.passages],
+            history if is_follow_up(turn.text) else (),
+        )
+        with draft.timed("prompt"):
+            draft.prompt = self._parts.prompts.build(request)
+        return draft.prompt
+
+    def _write(self, turn: Turn, draft: Draft, stop: threading.Event) -> Iterator[Event]:
+        """Streams the model's text and saves it while it grows."""
+        assert draft.prompt is not None  # noqa: S101
+        assert turn.reply_id is not None  # noqa: S101
+        params = self._generation
+        if turn.is_variation:
+            params = replace(params, temperature=_VARIATION_TEMPERATURE, seed=secrets.randbits(31))
+        saved_at = time.monotonic()
+        events = self._parts.model.generate(draft.prompt.messages, params, stop=stop)
+        with contextlib.closing(events):  # type: ignore[type-var]  # generators have close
+            for event in events:
+                if isinstance(event, Delta):
+                    if not draft.text:
+                        draft.add("first_token", (time.perf_counter() - draft.started) * 1000)
+                        yield Status("writing")
+                    draft.text += event.text
+                    yield Token(event.text)
+                elif isinstance(event, Queued):
+                    yield Status("queued", event.position)
+                elif isinstance(event, Finished):
+                    _note(draft, event)
+                if time.monotonic() - saved_at >= self._settings.checkpoint_s:
+                    with draft.timed("persist"):
+                        if not self._parts.turns.checkpoint(turn.reply_id, draft.text):
+                            stop.set()  # ended by another process
+                    saved_at = time.monotonic()
+
+    def _ground(
+        self, draft: Draft, retrieval: Retrieval, prompt: Prompt
+    ) -> tuple[Checked, Decision]:
+        """Checks the model's text; where nothing carries it, a strong passage is quoted."""
+        hits = retrieval.hits[: prompt.n_passages]
+        checked = self._parts.grounder.check(draft.text, draft.query, hits)
+        if checked.is_carried:
+            return checked, decide_on_grounding(True, has_quote=False)
+        strong = (1 + self._settings.relevance_threshold) / 2
+        quoted = None
+        if retrieval.relevance >= strong:
+            quoted = self._parts.grounder.quote(draft.query, hits)
+        decision = decide_on_grounding(False, has_quote=quoted is not None)
+        if quoted is None:
+            return checked, decision
+        lead = self._parts.catalogue.text("chat.extract", draft.language)
+        return replace(quoted, text=f"{lead}\n{quoted.text}"), decision
+
+    def _cite(self, turn: Turn, draft: Draft, outcome: tuple[Checked, Decision]) -> Iterator[Event]:
+        checked, decision = outcome
+        yield Citations(checked.citations)
+        text = checked.text
+        if turn.dialogue.state is ConversationState.QUEUED:
+            contact = self._parts.company.get(draft.language).contact
+            pending = self._parts.catalogue.text(
+                "chat.handoff_pending", draft.language, contact=contact
+            )
+            text = f"{text}\n\n{pending}"
+        draft.text = text
+        with draft.timed("suggest"):
+            asked = [exchange.question for exchange in turn.dialogue.history]
+            own = self._parts.company.get(draft.language).suggestions
+            hits = draft.retrieval.hits if draft.retrieval else ()
+            suggestions = self._parts.suggester.follow_ups(hits, own, [*asked, turn.text])
+        draft.reply = replace(
+            self.reply(turn, draft, decision),
+            citations=checked.citations,
+            grounding=checked.grounding,
+            suggestions=suggestions,
+        )
+
+    def _say(self, turn: Turn, draft: Draft, decision: Decision) -> Iterator[Event]:
+        """Answers with a fixed text, without the model."""
+        text = self._fixed_text(turn, draft, decision)
+        if not draft.text:
+            yield Token(text)
+        draft.text = text
+        draft.reply = self.reply(turn, draft, decision)
+
+    def _fixed_text(self, turn: Turn, draft: Draft, decision: Decision) -> str:
+        language, state = draft.language, turn.dialogue.state
+        if decision.action is Action.HANDOFF:
+            is_new = state is not ConversationState.QUEUED
+            return self.handoff_text(language, is_new=is_new)
+        if decision.action is Action.SMALLTALK:
+            return self._parts.catalogue.text(f"chat.{draft.analysis.intent.label}", language)
+        if decision.reason is Reason.UNSUPPORTED_LANGUAGE:
+            return self._parts.catalogue.text("chat.unsupported_language", language)
+        company = self._parts.company.get(language)
+        if state is ConversationState.QUEUED:
+            key, values = "chat.handoff_pending", {"contact": company.contact}
+        else:
+            key, values = "chat.offer_person", {}
+        separator = "" if language == "zh" else " "
+        return company.fallback + separator + self._parts.catalogue.text(key, language, **values)
+
+    def handoff_text(self, language: str, *, is_new: bool) -> str:
+        """Words that a person was asked for, with the company's contact."""
+        key = "chat.handoff_recorded" if is_new else "chat.handoff_repeated"
+        contact = self._parts.company.get(language).contact
+        return self._parts.catalogue.text(key, language, contact=contact)
+
+    def reply(self, turn: Turn, draft: Draft, decision: Decision) -> Reply:
+        """Returns the reply as far as the draft has it."""
+        draft.timings_ms["total"] = round((time.perf_counter() - draft.started) * 1000, 2)
+        used_model = draft.prompt is not None
+        return Reply(
+            message_id=turn.reply_id or turn.customer_message_id,
+            action=decision.action,
+            text=draft.text,
+            analysis=draft.analysis,
+            query=draft.query,
+            adapter=self._parts.model.adapter if used_model else None,
+            model=self._parts.model.name if used_model else "",
+            timings_ms=draft.timings_ms,
+            reason=decision.reason,
+            handoff_offered=decision.offers_person,
+        )
+
+
+def analyze(text: str, default: str) -> MessageAnalysis:
+    """Says what a message is; `default` (zh or en) is the language where it has no letters."""
+    return MessageAnalysis(detect_language(text, default), detect_intent(text))
+
+
+def _note(draft: Draft, finished: Finished) -> None:
+    draft.add("queue", finished.queue_ms)
+    draft.add("prefill", finished.prefill_ms)
+    draft.add("decode", finished.decode_ms)
