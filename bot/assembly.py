@@ -1,0 +1,271 @@
+"""The composition root: the only place that names the concrete classes of knowledge and bot.
+
+`assemble` builds everything a server needs; the smaller openers serve commands that need only a
+part. The caller has brought the database up to date. Models may be given, as tests do.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import Engine
+
+from bot.accounts import AccountStore
+from bot.catalogue import Catalogue, load_catalogue
+from bot.chat import ChatParts, ChatService
+from bot.company import CompanyTexts
+from bot.conversations import ConversationStore
+from bot.database import open_database
+from bot.grounding import Grounder
+from bot.llm.base import ChatModel, GenerationParams
+from bot.prompting import PromptBuilder
+from bot.settings import Settings
+from bot.suggestions import Suggester
+from bot.turns import TurnStore
+from knowledge.embedding import Embedder, load_embedder
+from knowledge.ingestion import Ingestor
+from knowledge.job_run import IngestionOptions
+from knowledge.jobs import JobStore
+from knowledge.parsing.limits import ParseLimits
+from knowledge.relevance import RelevanceModel
+from knowledge.retrieval import HybridRetriever, RetrievalOptions
+from knowledge.search_indexes import SearchIndexes
+from knowledge.store import DocumentStore
+from knowledge.words import WordSplitter
+from knowledge.worker import IngestionWorker
+
+_MIB = 1 << 20
+_WORKER_STOP_S = 5.0
+_SUGGESTIONS_KEPT_S = 60.0
+_N_SUGGESTIONS = 3
+
+
+class ServedModel(ChatModel, Protocol):
+    """A language model that holds threads or connections."""
+
+    def close(self) -> None:
+        """Ends them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeStores:
+    """What needs no model: documents, jobs and taking files in."""
+
+    documents: DocumentStore
+    jobs: JobStore
+    ingestor: Ingestor
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What needs the embedder: open indexes, searching them, and working jobs off."""
+
+    embedder: Embedder
+    indexes: SearchIndexes
+    retriever: HybridRetriever
+    worker: IngestionWorker
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that routes, pages and commands call."""
+
+    settings: Settings
+    engine: Engine
+    catalogue: Catalogue
+    embedder: Embedder
+    model: ServedModel
+    documents: DocumentStore
+    jobs: JobStore
+    ingestor: Ingestor
+    worker: IngestionWorker
+    indexes: SearchIndexes
+    retriever: HybridRetriever
+    conversations: ConversationStore
+    company: CompanyTexts
+    chat: ChatService
+    accounts: AccountStore
+
+    def start(self) -> None:
+        """Marks what a crash cut off, then follows index changes and works jobs off.
+
+        For the one server of a data folder; commands beside it do not call this.
+        """
+        self.conversations.mark_interrupted()
+        self.indexes.start()
+        self.worker.start()
+
+    def close(self) -> None:
+        """Ends background work, saves the indexes and lets go of everything."""
+        self.worker.stop(_WORKER_STOP_S)
+        self.indexes.close()
+        self.model.close()
+        self.engine.dispose()
+
+
+def assemble(
+    settings: Settings, *, embedder: Embedder | None = None, model: ServedModel | None = None
+) -> Services:
+    """Builds all services over a migrated database; loads the models, which takes seconds.
+
+    Raises:
+        ModelUnavailable: the language model cannot be loaded.
+        AdapterRejected: the adapter that the settings name does not fit.
+        EmbedderUnavailable: the embedding model cannot be loaded.
+        IndexMismatch: the documents were embedded by another model.
+    """
+    engine = open_database(settings.database_url)
+    catalogue = load_catalogue()
+    stores = open_stores(settings, engine)
+    model = model or _open_model(settings)
+    conversations = ConversationStore(engine)
+    company = CompanyTexts(engine, catalogue)
+    chats: list[ChatService] = []  # the worker yields to chat, and chat needs the search
+    search = open_search(
+        settings, engine, embedder=embedder, is_busy=lambda: any(chat.is_busy for chat in chats)
+    )
+    parts = ChatParts(
+        model=model,
+        retriever=search.retriever,
+        documents=stores.documents,
+        conversations=conversations,
+        turns=TurnStore(engine, history_turns=settings.chat.history_turns),
+        company=company,
+        catalogue=catalogue,
+        prompts=PromptBuilder(
+            count_tokens=model.count_tokens, budget_tokens=settings.llm.prompt_budget_tokens
+        ),
+        grounder=Grounder(embed=search.embedder.embed_passages),
+        suggester=Suggester(
+            search.retriever,
+            relevance_threshold=settings.chat.relevance_threshold,
+            remember_s=_SUGGESTIONS_KEPT_S,
+            limit=_N_SUGGESTIONS,
+        ),
+    )
+    generation = GenerationParams(settings.llm.max_new_tokens, settings.llm.temperature)
+    chats.append(ChatService(parts, settings=settings.chat, generation=generation))
+    return Services(
+        settings=settings,
+        engine=engine,
+        catalogue=catalogue,
+        embedder=search.embedder,
+        model=model,
+        documents=stores.documents,
+        jobs=stores.jobs,
+        ingestor=stores.ingestor,
+        worker=search.worker,
+        indexes=search.indexes,
+        retriever=search.retriever,
+        conversations=conversations,
+        company=company,
+        chat=chats[0],
+        accounts=open_accounts(settings, engine),
+    )
+
+
+def open_stores(settings: Settings, engine: Engine) -> KnowledgeStores:
+    """Opens documents, jobs and intake, without loading a model."""
+    uploads = _uploads(settings)
+    return KnowledgeStores(
+        documents=DocumentStore(engine, uploads_dir=uploads),
+        jobs=JobStore(engine),
+        ingestor=Ingestor(engine, uploads_dir=uploads, limits=_limits(settings)),
+    )
+
+
+def open_search(
+    settings: Settings,
+    engine: Engine,
+    *,
+    embedder: Embedder | None = None,
+    is_busy: Callable[[], bool] | None = None,
+    rebuilding: bool = False,
+) -> Search:
+    """Loads the embedder and opens the indexes; the caller closes them.
+
+    Raises:
+        EmbedderUnavailable: the embedding model cannot be loaded.
+        IndexMismatch: the documents were embedded by another model and not `rebuilding`.
+    """
+    knowledge = settings.knowledge
+    embedder = embedder or load_embedder(knowledge.embedder, device=settings.llm.device)
+    words = WordSplitter(settings.data_dir / "cache")
+    indexes = SearchIndexes(
+        engine, embedder, directory=settings.data_dir / "index", words=words
+    )
+    indexes.open(rebuilding=rebuilding)
+    options = IngestionOptions(
+        uploads_dir=_uploads(settings),
+        limits=_limits(settings),
+        chunk_tokens=knowledge.chunk_tokens,
+        pause=is_busy or (lambda: False),
+    )
+    retriever = HybridRetriever(
+        engine,
+        indexes,
+        embedder=embedder,
+        options=RetrievalOptions(top_k=knowledge.top_k, candidates=knowledge.candidates),
+        relevance=RelevanceModel.load(),
+    )
+    worker = IngestionWorker(engine, indexes, embedder=embedder, options=options)
+    return Search(embedder, indexes, retriever, worker)
+
+
+def open_company(engine: Engine) -> CompanyTexts:
+    """Opens the texts that the admin words."""
+    return CompanyTexts(engine, load_catalogue())
+
+
+def open_accounts(settings: Settings, engine: Engine) -> AccountStore:
+    """Opens the staff accounts."""
+    return AccountStore(engine, login_hours=settings.web.login_hours)
+
+
+def _open_model(settings: Settings) -> ServedModel:
+    """Loads the language model that the settings name; imports only the backend in use."""
+    llm = settings.llm
+    if llm.backend == "remote":
+        from bot.llm.remote import RemoteChatModel, RemoteModelOptions
+
+        return RemoteChatModel(
+            RemoteModelOptions(
+                url=llm.remote_url,
+                model=llm.remote_model,
+                key=llm.remote_key.get_secret_value(),
+                timeout_s=llm.remote_timeout_s,
+                max_active=llm.remote_active,
+                max_waiting=llm.max_waiting,
+            )
+        )
+    from bot.llm.local import LocalChatModel, LocalModelOptions
+    from bot.llm.weights import resolve
+
+    return LocalChatModel(
+        resolve(llm.weights, settings.data_dir),
+        adapter=Path(llm.adapter) if llm.adapter else None,
+        options=LocalModelOptions(
+            device=llm.device,
+            threads=llm.threads,
+            max_active=llm.max_active,
+            max_waiting=llm.max_waiting,
+            prompt_lookup_tokens=llm.prompt_lookup_tokens,
+            int8_decoding=llm.int8_decoding,
+        ),
+    )
+
+
+def _limits(settings: Settings) -> ParseLimits:
+    knowledge = settings.knowledge
+    return ParseLimits(
+        max_pdf_pages=knowledge.max_pdf_pages,
+        max_text_chars=knowledge.max_text_chars,
+        max_unpacked_bytes=knowledge.max_unpacked_mb * _MIB,
+        max_bytes=knowledge.max_upload_mb * _MIB,
+    )
+
+
+def _uploads(settings: Settings) -> Path:
+    return settings.data_dir / "uploads"
