@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Literal
 
 from argon2 import PasswordHasher
@@ -91,7 +92,6 @@ class AccountStore:
         self._login_for = timedelta(hours=login_hours)
         self._clock = clock
         self._hasher = hasher or PasswordHasher()
-        self._nobody = self._hasher.hash(secrets.token_urlsafe())  # for names nobody has
         self._unknown_names = Backoff(**_LOCK, clock=clock)
         self._addresses = Backoff(**_ADDRESS_LOCK, clock=clock)
         self._checking = threading.Lock()  # one at a time: 64 MiB each, and no racing the lock
@@ -270,6 +270,11 @@ class AccountStore:
         with Session(self._engine) as session, session.begin():
             session.execute(delete(SessionRow).where(SessionRow.token_sha256 == _sha256(token)))
 
+    @cached_property
+    def _nobody(self) -> str:
+        """The hash that names nobody has are checked against, so that they take as long."""
+        return self._hasher.hash(secrets.token_urlsafe())
+
     def _is_valid(self) -> ColumnElement[bool]:
         return (SessionRow.expires_at.is_(None)) | (SessionRow.expires_at > self._clock())
 
@@ -285,7 +290,8 @@ class AccountStore:
         )
         if wait_s:
             raise LoginLocked("Too many wrong passwords.", retry_after_s=wait_s)
-        is_right = self._verify(self._nobody if row is None else row.password_hash, password)
+        nobody = self._nobody  # made at the first login, whoever it is for
+        is_right = self._verify(nobody if row is None else row.password_hash, password)
         if row is None:
             self._unknown_names.fail(name)
             raise LoginFailed("Wrong name or password.")

@@ -82,6 +82,11 @@ class FakeChatModel:
     def close(self) -> None:
         """Holds nothing that needs to end."""
 
+    def answer_next(self, text: str) -> None:
+        """Adds an answer to the script."""
+        with self._changed:
+            self._script.append(text)
+
     def _leave(self, request: object) -> None:
         with self._changed:
             if request in self._requests:

@@ -1,5 +1,4 @@
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -11,22 +10,22 @@ from tests.web.kit import build_services, make_settings
 from web.app import create_app
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return make_settings(tmp_path)
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return make_settings(tmp_path_factory.mktemp("kefu"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def model() -> FakeChatModel:
     return FakeChatModel()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def services(settings: Settings, model: FakeChatModel) -> Services:
     return build_services(settings, model)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client(services: Services) -> Iterator[TestClient]:
     with TestClient(create_app(services, pages=False)) as client:
         yield client

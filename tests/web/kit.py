@@ -1,13 +1,18 @@
 """A whole Kefu over a folder, real but for the weights; also a server process of its own."""
 
+import shutil
 import sys
+import tempfile
 import time
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from argon2 import PasswordHasher
 from fastapi.testclient import TestClient
 
-from bot.accounts import StaffRole
+from bot.accounts import AccountStore, StaffRole
 from bot.assembly import Services, assemble
 from bot.database import open_database, upgrade
 from bot.settings import Settings, load_settings
@@ -17,19 +22,34 @@ RETURNS = "# Returns\n\nGift wrapping costs 3.20 euros per book. Returns are fre
 
 
 def make_settings(folder: Path, **groups: dict[str, Any]) -> Settings:
-    """Settings under which every passage counts as relevant and no address is limited."""
+    """Small limits for files, none for addresses; every passage counts as relevant."""
     web = {"conversations_per_minute": 1000, "messages_per_minute": 1000} | groups.pop("web", {})
     chat = {"relevance_threshold": 0.0} | groups.pop("chat", {})
-    return load_settings(data_dir=folder / "data", web=web, chat=chat, **groups)
+    knowledge = {"max_upload_mb": 3, "max_unpacked_mb": 5} | groups.pop("knowledge", {})
+    return load_settings(
+        data_dir=folder / "data", web=web, chat=chat, knowledge=knowledge, **groups
+    )
+
+
+@cache
+def _migrated() -> Path:
+    """A migrated database, to be copied."""
+    file = Path(tempfile.mkdtemp()) / "kefu.db"
+    engine = open_database(f"sqlite:///{file}")
+    upgrade(engine)
+    engine.dispose()
+    return file
 
 
 def build_services(settings: Settings, model: FakeChatModel) -> Services:
-    """Assembles everything as the product does, around fake weights."""
+    """Assembles everything as the product does, around fake weights and quick passwords."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    engine = open_database(settings.database_url)
-    upgrade(engine)
-    engine.dispose()
-    return assemble(settings, embedder=FakeEmbedder(), model=model)
+    shutil.copy(_migrated(), settings.data_dir / "kefu.db")
+    services = assemble(settings, embedder=FakeEmbedder(), model=model)
+    quick = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    hours = settings.web.login_hours
+    accounts = AccountStore(services.engine, login_hours=hours, hasher=quick)
+    return replace(services, accounts=accounts)
 
 
 def serve(folder: Path, port: int, token_delay_s: float) -> None:

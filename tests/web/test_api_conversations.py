@@ -1,6 +1,8 @@
 import json
+import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -8,7 +10,6 @@ import pytest
 from fastapi.testclient import TestClient
 
 from bot.assembly import Services
-from bot.settings import Settings
 from bot.types import ConversationId
 from tests.fakes import FakeChatModel
 from tests.web.kit import (
@@ -109,12 +110,13 @@ def test_repeated_client_id_gives_the_first_answer(client: TestClient) -> None:
 
 def test_answer_in_progress_is_a_conflict(client: TestClient, services: Services) -> None:
     path, headers = start(client)
-    services.chat.begin(ConversationId(path.rsplit("/", 1)[1]), "hello")
+    turn = services.chat.begin(ConversationId(path.rsplit("/", 1)[1]), "hello")
     answer = client.post(f"{path}/messages", json={"text": "again"}, headers=headers)
     assert is_problem(answer, 409)
+    assert list(services.chat.stream(turn))
 
 
-def test_full_queue_is_busy(tmp_path: Any) -> None:
+def test_full_queue_is_busy(tmp_path: Path) -> None:
     settings = make_settings(tmp_path)
     model = FakeChatModel(max_waiting=0)
     services = build_services(settings, model)
@@ -135,8 +137,9 @@ def test_failing_model_gives_a_failure(
     model.error = RuntimeError("secret detail")
     path, headers = start(client)
     answer = client.post(f"{path}/messages", json={"text": QUESTION}, headers=headers)
-    assert is_problem(answer, 503)
     streamed = client.post(f"{path}/messages", json={"text": QUESTION}, headers=headers | SSE)
+    model.error = None
+    assert is_problem(answer, 503)
     assert events(streamed.text)[-1][0] == "failure"
     assert "secret detail" not in answer.text + streamed.text
 
@@ -237,7 +240,7 @@ def test_messages_of_others_stay_closed(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize(("limit", "path"), [("conversations", ""), ("messages", "/messages")])
-def test_addresses_are_limited(tmp_path: Any, limit: str, path: str) -> None:
+def test_addresses_are_limited(tmp_path: Path, limit: str, path: str) -> None:
     settings = make_settings(tmp_path, web={f"{limit}_per_minute": 2})
     services = build_services(settings, FakeChatModel())
     with TestClient(create_app(services, pages=False)) as client:
@@ -254,7 +257,7 @@ KEY = "a-key-of-the-host-page-that-is-long-enough"
 @pytest.mark.parametrize(
     ("key", "age_s", "verified"), [(KEY, 0, True), ("x" * 40, 0, False), (KEY, 7200, False)]
 )
-def test_customer_token_is_verified(tmp_path: Any, key: str, age_s: int, verified: bool) -> None:
+def test_customer_token_is_verified(tmp_path: Path, key: str, age_s: int, verified: bool) -> None:
     settings = make_settings(tmp_path, web={"customer_key": KEY})
     services = build_services(settings, FakeChatModel())
     expires = datetime.now(UTC) + timedelta(hours=1) - timedelta(seconds=age_s)
@@ -280,11 +283,9 @@ def test_language_follows_the_browser(client: TestClient) -> None:
     assert zh["greeting"] != en["greeting"]
 
 
-def test_many_streams_leave_the_server_awake(settings: Settings) -> None:
-    import threading
-
-    model = FakeChatModel(answer=lambda _: "word " * 40, token_delay_s=0.002)
-    services = build_services(settings, model)
+def test_many_streams_leave_the_server_awake(tmp_path: Path) -> None:
+    model = FakeChatModel(answer=lambda _: "word " * 20, token_delay_s=0.001)
+    services = build_services(make_settings(tmp_path), model)
     with TestClient(create_app(services, pages=False)) as client:
         upload(client, staff_token(services))
         done: list[int] = []

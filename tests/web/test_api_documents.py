@@ -36,15 +36,15 @@ def test_document_text_is_the_stored_one(client: TestClient, services: Services)
 
 def test_replacing_makes_a_version(client: TestClient, services: Services) -> None:
     token = staff_token(services)
-    document_id = upload(client, token)["document_id"]
+    document_id = upload(client, token, name="versions.md")["document_id"]
     again = client.put(
         f"{DOCUMENTS}/{document_id}",
-        files={"file": ("returns.md", b"# Returns\n\nWrapping is free now.\n")},
+        files={"file": ("versions.md", b"# Returns\n\nWrapping is free now.\n")},
         headers=bearer(token),
     )
     assert again.status_code == 202
     assert again.json()["document_id"] == document_id
-    upload(client, token, text="# Returns\n\nWrapping is free now.\n")
+    upload(client, token, name="versions.md", text="# Returns\n\nWrapping is free now.\n")
     path = f"{DOCUMENTS}/{document_id}"
     assert "free now" in client.get(path, headers=bearer(token)).json()["text"]
     old = client.get(path, params={"version": 1}, headers=bearer(token)).json()
@@ -53,7 +53,7 @@ def test_replacing_makes_a_version(client: TestClient, services: Services) -> No
 
 def test_replace_field_renames(client: TestClient, services: Services) -> None:
     token = staff_token(services)
-    document_id = upload(client, token)["document_id"]
+    document_id = upload(client, token, name="old-name.md")["document_id"]
     made = client.post(
         DOCUMENTS,
         files={"file": ("new-name.md", b"# New\n\nText.\n")},
@@ -65,19 +65,26 @@ def test_replace_field_renames(client: TestClient, services: Services) -> None:
 
 def test_removed_document_is_gone(client: TestClient, services: Services) -> None:
     token = staff_token(services)
-    path = f"{DOCUMENTS}/{upload(client, token)['document_id']}"
+    made = upload(client, token, name="gone.md")
+    path = f"{DOCUMENTS}/{made['document_id']}"
     assert client.delete(path, headers=bearer(token)).status_code == 204
     found = client.get("/api/v1/search", params={"q": "wrapping"}, headers=bearer(token)).json()
-    assert found["hits"] == []
+    assert made["document_id"] not in [hit["document_id"] for hit in found["hits"]]
     assert is_problem(client.get(path, headers=bearer(token)), 404)
-    assert client.get(DOCUMENTS, headers=bearer(token)).json() == {"items": [], "total": 0}
+    assert "gone.md" not in _names(client, token)
+
+
+def _names(client: TestClient, token: str) -> list[str]:
+    listed = client.get(DOCUMENTS, headers=bearer(token)).json()
+    assert listed["total"] == len(listed["items"])
+    return [item["name"] for item in listed["items"]]
 
 
 def _bomb() -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("[Content_Types].xml", "<x/>")
-        archive.writestr("word/document.xml", b"0" * 300_000_000)
+        archive.writestr("word/document.xml", b"0" * 20_000_000)
     return packed.getvalue()
 
 
@@ -95,9 +102,10 @@ def test_bad_file_is_refused(
     client: TestClient, services: Services, name: str, data: bytes, status: int
 ) -> None:
     token = staff_token(services)
+    before = _names(client, token)
     answer = client.post(DOCUMENTS, files={"file": (name, data)}, headers=bearer(token))
-    assert is_problem(answer, status) or is_problem(answer, 415), answer.text
-    assert client.get(DOCUMENTS, headers=bearer(token)).json()["total"] == 0
+    assert is_problem(answer, status), answer.text
+    assert _names(client, token) == before
 
 
 def test_zip_bomb_is_refused(client: TestClient, services: Services) -> None:
@@ -116,13 +124,9 @@ def test_declared_large_body_is_refused_unread(client: TestClient, services: Ser
 
 
 def test_large_body_is_refused_as_it_arrives(client: TestClient, services: Services) -> None:
-    sent = 0
-
     def body() -> Iterator[bytes]:
-        nonlocal sent
         yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\n'
-        for _ in range(60):
-            sent += 1_000_000
+        for _ in range(6):
             yield b"x" * 1_000_000
 
     headers = bearer(staff_token(services)) | {"Content-Type": "multipart/form-data; boundary=x"}
