@@ -7,7 +7,6 @@ read: a pickle could run code.
 
 import hashlib
 import json
-import logging
 import re
 import warnings
 from collections.abc import Mapping
@@ -17,11 +16,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 from torch import nn
 
 from bot.errors import AdapterRejected
 
-_LOG = logging.getLogger(__name__)
 _MAX_RANK = 512
 _LORA_KEY = re.compile(r"base_model\.model\.(.+)\.lora_([AB])\.weight")
 
@@ -32,6 +31,7 @@ class Adapter:
 
     folder: Path
     id: str
+    tensors: frozenset[str]  # their names
 
 
 def check_adapter(folder: Path, model: nn.Module, *, base_name: str) -> Adapter:
@@ -55,36 +55,40 @@ def check_adapter(folder: Path, model: nn.Module, *, base_name: str) -> Adapter:
             f"found {', '.join(pickles) or 'no weights'}. Save the adapter as safetensors."
         )
     try:
-        with safe_open(file, framework="pt") as tensors:
-            shapes = {
-                name: tuple(tensors.get_slice(name).get_shape())
-                for name in tensors.keys()  # noqa: SIM118
-            }
+        tensors = load_file(file)
     except (SafetensorError, OSError) as error:
         raise AdapterRejected(f"Cannot read {file}: {error}. Copy the adapter again.") from error
-    _check_shapes(shapes, model)
+    _check_tensors(tensors, model)
     with file.open("rb") as source:
         digest = hashlib.file_digest(source, "sha256").hexdigest()
-    return Adapter(folder, f"{folder.resolve().name}@{digest[:8]}")
+    return Adapter(folder, f"{folder.resolve().name}@{digest[:8]}", frozenset(tensors))
 
 
 def merge(adapter: Adapter, model: nn.Module) -> None:
     """Adds the adapter's weights to those of `model`, in place.
 
     Raises:
-        AdapterRejected: PEFT cannot apply it, or the sum is not finite; the model is then in an
-            unknown state and must be restored.
+        AdapterRejected: PEFT cannot apply it; the weights must then be restored.
     """
     from peft import PeftModel
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PEFT's advice on configurations, checked by us
-            PeftModel.from_pretrained(model, str(adapter.folder)).merge_and_unload(safe_merge=True)
+            adapted = PeftModel.from_pretrained(model, str(adapter.folder))
+            used = {name.replace(".default.", ".") for name, _ in adapted.named_parameters()}
+            unused = adapter.tensors - used
+            adapted.merge_and_unload()
     except (ValueError, RuntimeError, KeyError, TypeError, OSError) as error:
         raise AdapterRejected(f"Cannot apply the adapter {adapter.id}: {error}") from error
-    if hasattr(model, "peft_config"):
-        del model.peft_config
+    finally:
+        if hasattr(model, "peft_config"):
+            del model.peft_config
+    if unused:
+        raise AdapterRejected(
+            f"The adapter's target_modules leave out its own tensor {min(unused)!r}. "
+            "Correct its adapter_config.json."
+        )
 
 
 def restore(model: nn.Module, folder: Path) -> None:
@@ -134,20 +138,24 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", re.split(r"[/\\]", name.rstrip("/\\"))[-1].lower())
 
 
-def _check_shapes(shapes: Mapping[str, tuple[int, ...]], model: nn.Module) -> None:
-    """Every tensor belongs to a linear layer of the model and fits it, A and B alike."""
+def _check_tensors(tensors: Mapping[str, torch.Tensor], model: nn.Module) -> None:
+    """Every tensor belongs to a linear layer of the model, fits it, and is finite."""
     layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear)}
-    if not shapes:
+    if not tensors:
         raise AdapterRejected("Expected LoRA tensors in the adapter, found none.")
-    for name, shape in shapes.items():
+    for name, tensor in tensors.items():
         match = _LORA_KEY.fullmatch(name)
         layer = layers.get(match[1]) if match else None
         if match is None or layer is None:
             raise AdapterRejected(f"The adapter's tensor {name!r} fits no layer of the model.")
-        side = match[2]
+        side, shape = match[2], tuple(tensor.shape)
         expected = layer.in_features if side == "A" else layer.out_features
         found = shape[1 if side == "A" else 0] if len(shape) == 2 else None
         if found != expected:
             raise AdapterRejected(
                 f"Expected {expected} features in the adapter's {name!r}, found shape {shape}."
+            )
+        if not bool(tensor.isfinite().all()):
+            raise AdapterRejected(
+                f"The adapter's tensor {name!r} holds numbers that are not finite."
             )

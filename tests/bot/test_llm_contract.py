@@ -25,7 +25,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with Popen([sys.executable, str(script), str(port), str(journal)]) as process:
         wait_for_port(port)
         yield f"http://127.0.0.1:{port}/v1"
-        process.terminate()
+        process.kill()  # a silent answer would hold up an orderly end
 
 
 @pytest.fixture(scope="module")
