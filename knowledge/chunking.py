@@ -21,6 +21,7 @@ TokenCounter = Callable[[str], int]
 
 _TINY_TOKENS = 20  # a rest below this joins the passage before it
 _SURELY_LONG_CHARS = 12  # per token: a block longer than this is split without being counted
+_MIN_SENTENCE_CHARS = 5  # shorter ones stay with the next: fewer counts, and nothing is lost
 _WINDOW_CHARS = 6  # per token: where the search for a hard cut begins
 _MAX_QUESTION_CHARS = 200
 _SENTENCE = re.compile(r"[^。！？；!?;.\n]*(?:[。！？；!?;.\n]+[\"'”’」』）)】》]*|\Z)")
@@ -102,20 +103,22 @@ class _Splitter:
 
     def pack(self, units: Sequence[_Unit]) -> list[list[_Unit]]:
         """Groups units into passages by their sizes."""
-        groups: list[list[_Unit]] = []
-        group: list[_Unit] = []
+        groups: list[list[_Unit]] = [[]]
+        n_tokens = 0  # of the last group, kept because a sum per unit would be slow
         for atom in self._atoms(units):
-            if group and self._breaks(group, atom):
+            group = groups[-1]
+            if group and self._breaks(group, n_tokens, atom):
                 if _is_heading_only(group):
                     atom = self._fill(group, atom)
-                groups.append(group)
-                group = []
+                groups.append([])
+                n_tokens = 0
             for unit in atom:
-                if group and _size(group) + unit.n_tokens > self._max_tokens:
-                    groups.append(group)
-                    group = []
-                group.append(unit)
-        return [*groups, group] if group else groups
+                if n_tokens + unit.n_tokens > self._max_tokens:
+                    groups.append([])
+                    n_tokens = 0
+                groups[-1].append(unit)
+                n_tokens += unit.n_tokens
+        return [group for group in groups if group]
 
     def join_rests(self, groups: Sequence[list[_Unit]]) -> list[list[_Unit]]:
         """Joins a tiny rest of a section, or a last heading without text, to what precedes it."""
@@ -214,8 +217,7 @@ class _Splitter:
         if atom:
             yield atom
 
-    def _breaks(self, group: Sequence[_Unit], atom: Sequence[_Unit]) -> bool:
-        n_tokens = _size(group)
+    def _breaks(self, group: Sequence[_Unit], n_tokens: int, atom: Sequence[_Unit]) -> bool:
         if n_tokens + _size(atom) > self._max_tokens:
             return True
         is_preface = not group[-1].headings and n_tokens < _TINY_TOKENS
@@ -228,7 +230,9 @@ class _Splitter:
         """Moves what still fits to the heading above it, so that no heading stands alone."""
         first, others = atom[0], atom[1:]
         rest = list(self._sentences(first)) if first.kind is BlockKind.PARAGRAPH else [first]
-        while rest and _size(group) + rest[0].n_tokens <= self._max_tokens:
+        n_free = self._max_tokens - _size(group)
+        while rest and rest[0].n_tokens <= n_free:
+            n_free -= rest[0].n_tokens
             group.append(rest.pop(0))
         return [*rest, *others]
 
@@ -266,7 +270,8 @@ def _sentence_spans(text: str, start: int, end: int) -> Iterator[tuple[int, int]
     sentence_start = start
     for match in _SENTENCE.finditer(text, start, end):
         stop = match.end()
-        if stop < end and not _is_sentence_end(text, sentence_start, stop):
+        is_short = stop - sentence_start < _MIN_SENTENCE_CHARS
+        if stop < end and (is_short or not _is_sentence_end(text, sentence_start, stop)):
             continue
         sentence = text[sentence_start:stop]
         if sentence.strip():

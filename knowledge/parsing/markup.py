@@ -17,6 +17,7 @@ _FRONT_MATTER = re.compile(
 )
 _FRONT_TITLE = re.compile(r"^title[ \t]*:[ \t]*[\"']?([^\r\n]*?)[\"']?[ \t]*$", re.MULTILINE)
 _FRONT_LINE = re.compile(r"[\w.-]+[ \t]*:|[ \t#-]")  # key, continuation, comment or list entry
+_MAX_NESTING = 100  # of lists and quotes; deeper text is not seen
 _MAX_FRONT_MATTER_CHARS = 4000
 _HEADING_MARKS = re.compile(r"\A#{1,6}[ \t]+|[ \t]+#+[ \t]*\Z|[*_`]{1,3}")
 _KINDS = {
@@ -41,7 +42,12 @@ def parse_markdown(name: str, data: bytes, limits: ParseLimits) -> ParsedDocumen
         raise too_long(name, limits)
     front = _front_matter(text)
     # Inline rules are off: only the lines of each block matter here.
-    tokens = MarkdownIt("commonmark").enable("table").disable("inline").parse(_blank(text, front))
+    tokens = (
+        MarkdownIt("commonmark", {"maxNesting": _MAX_NESTING})
+        .enable("table")
+        .disable("inline")
+        .parse(_blank(text, front))
+    )
     blocks = _blocks(text, tokens)
     if not blocks:
         raise no_text(name)

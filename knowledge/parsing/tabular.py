@@ -30,7 +30,7 @@ _DELIMITERS = ",;\t|"
 _SNIFF_CHARS = 20_000
 _SNIFF_ROWS = 30
 _HEADER_SEARCH_ROWS = 10
-_MAX_CELLS = 10_000_000  # empty ones too: a tiny file can place cells at the far edge of a sheet
+_MAX_CELLS = 3_000_000  # empty ones too: a tiny file can place cells at the far edge of a sheet
 _MERGED = re.compile(
     rb"<(?:\w{1,20}:)?mergeCell\s[^>]{0,50}?ref=\"([A-Z]{1,3}\d{1,7}:[A-Z]{1,3}\d{1,7})\""
 )

@@ -1,6 +1,7 @@
 """HTML → blocks: the words a visitor of the page reads, without its menus and scripts."""
 
 import re
+from itertools import islice
 from pathlib import PurePath
 
 from lxml import etree
@@ -76,6 +77,7 @@ _BLOCK_TAGS = frozenset(
     }
 ) | frozenset(_HEADINGS)
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w-]{2,20})", re.IGNORECASE)
+_MAX_LOOK_AHEAD = 500  # elements; hostile nesting would be read again at every level
 _SPACE = re.compile(r"[ \t\r\n\f\u00a0\u200b]+")
 
 
@@ -250,7 +252,8 @@ def _is_skipped(element: etree._Element) -> bool:
 
 def _is_layout(element: etree._Element) -> bool:
     """Tells whether an element holds headings or tables of its own, as rows of old pages do."""
-    return any(inner is not element for inner in element.iter("table", *_HEADINGS))
+    inside = islice(element.iter("*"), 1, _MAX_LOOK_AHEAD)
+    return any(inner.tag == "table" or inner.tag in _HEADINGS for inner in inside)
 
 
 def _first_number(element: etree._Element) -> int:

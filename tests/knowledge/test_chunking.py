@@ -159,11 +159,11 @@ _LINES = st.sampled_from(
 
 
 @given(
-    lines=st.lists(_LINES, max_size=25),
+    lines=st.lists(_LINES, max_size=15),
     max_tokens=st.integers(1, 40),
     suffix=st.sampled_from(["txt", "md"]),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_split_covers_everything_once(lines: list[str], max_tokens: int, suffix: str) -> None:
     text = "\n".join(["start", *lines])
     document = parse(f"x.{suffix}", text.encode(), LIMITS)
@@ -177,7 +177,7 @@ def test_split_covers_everything_once(lines: list[str], max_tokens: int, suffix:
 
 
 @given(text=st.text(min_size=1, max_size=300), max_tokens=st.integers(1, 12))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_split_holds_with_any_counter(text: str, max_tokens: int) -> None:
     document = ParsedDocument(text, "t", (Block(BlockKind.PARAGRAPH, 0, len(text)),))
     found = split(document, max_tokens=max_tokens, count_tokens=lambda piece: len(piece.encode()))

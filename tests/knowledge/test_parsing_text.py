@@ -180,3 +180,8 @@ def test_html_wrong_charset_is_overruled() -> None:
 def test_html_deep_nesting_is_read() -> None:
     page = b"<div>" * 2000 + b"deep" + b"</div>" * 2000
     assert parse("d.html", page, LIMITS).text == "deep"
+
+
+def test_markdown_deep_lists_are_read() -> None:
+    text = "\n".join("  " * depth + "- level" for depth in range(30))
+    assert len(parse("d.md", text.encode(), LIMITS).blocks) == 30
