@@ -174,7 +174,8 @@ def check_question_is_closest_to_its_passage(embedder: Embedder) -> None:
         "今天天气很好。",
     ]
     scores = (
-        embedder.embed_passages(passages) @ embedder.embed_queries(["How long is warranty?"])[0]
+        embedder.embed_passages(passages)
+        @ embedder.embed_queries(["How many years is the warranty?"])[0]
     )
     assert scores.argmax() == 0
 
