@@ -113,7 +113,7 @@ def parse(name: str, data: bytes, limits: ParseLimits) -> ParsedDocument:
         raise
     except Exception as error:
         # Parsing libraries meet hostile bytes with errors of every type; the upload is at fault.
-        _logger.info("Parsing failed with %s", type(error).__name__, exc_info=True)
+        _logger.info("Parsing failed with %s", type(error).__name__)
         raise ParseFailed(
             f"{name!r} is damaged and cannot be read as {_suffix(name)}; open it in the program "
             "that made it, save it again and upload the new file."
