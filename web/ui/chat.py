@@ -6,26 +6,25 @@ between events, so a restart or a second server changes nothing.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import gradio as gr
 
 from bot.catalogue import UiLanguage
+from bot.chat import Turn
 from bot.company import CompanyProfile
 from bot.conversations import FEEDBACK_REASONS
 from bot.errors import BotError, MessageNotFound
-from bot.events import Failure, Status, Token
+from bot.events import Event, Failure, Status, Token
 from bot.types import Conversation, ConversationId, MessageId, Role
+from web.dependencies import WebContext
 from web.errors import HttpProblem, kind_of
 from web.ui import chat_view
-from web.ui.chat_view import OpenConversation, Passage
+from web.ui.chat_view import OpenConversation
 from web.ui.markup import Words, asset, button, language_switch, notice
-
-if TYPE_CHECKING:
-    from web.dependencies import WebContext
 
 #: Streamed text is sent to the browser at most this often: 12 times a second reads as fluent.
 _REPAINT_S = 0.08
@@ -71,7 +70,7 @@ class Press:
 class ChatPage:
     """Handles the events of one language's chat page."""
 
-    def __init__(self, context: "WebContext", language: UiLanguage) -> None:
+    def __init__(self, context: WebContext, language: UiLanguage) -> None:
         self._context = context
         self._services = context.services
         self._language = language
@@ -153,19 +152,17 @@ class ChatPage:
         try:
             conversation = self._authorized(press)
             n = int(press.n) if press.n.isdecimal() else 0
-            found = self._services.chat.passage(self._own_message(conversation, press), n)
+            passage = self._services.chat.passage(self._own_message(conversation, press), n)
         except _EXPECTED:
             return notice(self.words("source_gone"), kind="error")
-        passage = Passage(
-            found.document, found.title, found.page, found.before, found.quote, found.after
-        )
         return chat_view.panel(passage, n, self.words)
 
-    def _stream(self, turn: Any, conversation_id: ConversationId, token: str) -> Iterator[View]:
+    def _stream(self, turn: Turn, conversation_id: ConversationId, token: str) -> Iterator[View]:
         words = self.words
         yield self._log(self._opened_by_id(conversation_id, token)), self._live("", None)
         text, painted, status, ended = "", 0.0, None, ""
-        with closing(self._services.chat.stream(turn)) as events:
+        stream = cast(Generator[Event, None, None], self._services.chat.stream(turn))
+        with closing(stream) as events:
             for event in events:
                 if isinstance(event, Failure):
                     ended = chat_view.failure(event.title, event.detail, event.reference, words)
@@ -220,7 +217,8 @@ class ChatPage:
         return chat_view.header_name(self._profile(), self.words)
 
     def _profile(self) -> CompanyProfile:
-        return self._services.company.get(self._language)
+        answered = self._services.chat.suggestions(self._language)
+        return replace(self._services.company.get(self._language), suggestions=answered)
 
     def _check_intake(self, request: gr.Request, *, is_new: bool) -> None:
         context = self._context
@@ -238,7 +236,7 @@ class ChatPage:
         return notice(self.words(name, limit=limit), kind="error")
 
 
-def build_chat(context: "WebContext", language: UiLanguage) -> gr.Blocks:
+def build_chat(context: WebContext, language: UiLanguage) -> gr.Blocks:
     """Builds the page's widgets, then wires their events."""
     page = ChatPage(context, language)
     words = page.words

@@ -12,6 +12,7 @@ from bot.company import CompanyProfile
 from bot.conversations import FEEDBACK_REASONS
 from bot.types import (
     Citation,
+    CitedPassage,
     Conversation,
     ConversationState,
     Message,
@@ -34,18 +35,6 @@ class OpenConversation:
     conversation: Conversation
     token: str
     messages: tuple[Message, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """A cited passage with its surroundings, as the panel shows it."""
-
-    document: str
-    title: str
-    page: int | None
-    before: str
-    quote: str
-    after: str
 
 
 def header_name(profile: CompanyProfile, words: Words) -> str:
@@ -86,7 +75,7 @@ def failure(title: str, detail: str, reference: str, words: Words) -> str:
     return f'<div class="k-failed">{notice(line, kind="error")}</div>'
 
 
-def panel(passage: Passage, n: int, words: Words) -> str:
+def panel(passage: CitedPassage, n: int, words: Words) -> str:
     """Returns the cited passage, highlighted where it stands in its document."""
     name = escape(passage.title or passage.document)
     where = escape(passage.document)

@@ -1,7 +1,7 @@
 """The frame around Gradio: which of its paths are open, and the HTML document it is served in.
 
 Each page exists once a language, as a Gradio app under `/ui/<language>` (customers) or
-`/staff/ui/<language>` (staff). A visitor only ever sees `/` and `/staff/<page>`: `PageRoute`
+`/staff/ui/<page>/<language>` (staff). A visitor only ever sees `/` and `/staff/<page>`: `PageRoute`
 picks the language, asks that Gradio app for its document and cleans it, so that the address
 stays short and the document names no other host. `OpenPaths` stands before each Gradio app and
 lets through only what its pages need.
@@ -89,7 +89,6 @@ class PageRoute:
     Args:
         apps: the Gradio app of each language.
         base: the path under which they are mounted, without the language.
-        page: the page's name inside the Gradio app; empty for its first page.
         look: what the document is dressed in.
     """
 
@@ -98,12 +97,10 @@ class PageRoute:
         apps: Mapping[UiLanguage, ASGIApp],
         *,
         base: str,
-        page: str,
         look: "Look",
     ) -> None:
         self._apps = apps
         self._base = base
-        self._page = page
         self._look = look
 
     async def respond(self, request: Request) -> Response:
@@ -114,7 +111,7 @@ class PageRoute:
                 return _remember(request, language)
         language = _language(request)
         prefix = self._prefix(request, language)
-        status, body = await _fetch(self._apps[language], request, prefix, self._page)
+        status, body = await _fetch(self._apps[language], request, prefix)
         return HTMLResponse(
             clean_document(body, self._look, language=language, prefix=prefix),
             status_code=status,
@@ -162,9 +159,9 @@ def _remember(request: Request, language: UiLanguage) -> Response:
     return response
 
 
-async def _fetch(app: ASGIApp, request: Request, prefix: str, page: str) -> tuple[int, str]:
+async def _fetch(app: ASGIApp, request: Request, prefix: str) -> tuple[int, str]:
     """Asks a Gradio app for a document as if it had been requested under `prefix`."""
-    path = f"{prefix}/{page}"
+    path = f"{prefix}/"
     scope = {
         **request.scope,
         "method": "GET",

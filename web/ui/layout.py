@@ -5,22 +5,28 @@ byte. See `web/ui/frame.py` for how a visitor reaches them.
 """
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import gradio as gr
 from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
+from bot.assembly import Services
 from bot.catalogue import LANGUAGES, Catalogue, UiLanguage
+from web.dependencies import WebContext
+from web.security import current_user, may
 from web.ui.chat import build_chat
-from web.ui.frame import PAGE_PATHS, Look, OpenPaths, PageRoute
+from web.ui.company import build_company
+from web.ui.frame import PAGE_PATHS, UPLOAD_PATHS, Look, OpenPaths, PageRoute
+from web.ui.knowledge import build_knowledge
 from web.ui.markup import asset
+from web.ui.staff import PAGES
+from web.ui.transcripts import build_transcripts
 
-if TYPE_CHECKING:
-    from bot.assembly import Services
-
-    from web.dependencies import WebContext
+Build = Callable[[WebContext, UiLanguage], gr.Blocks]
 
 #: Handlers run in threads and an answer holds one while it waits for its next word.
 _CONCURRENT_EVENTS = 64
@@ -40,21 +46,44 @@ _SANS = (
 _MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "Noto Sans Mono CJK SC", "monospace")
 
 
-def mount_pages(app: FastAPI, services: "Services") -> FastAPI:
+_BUILDERS: dict[str, Build] = {
+    "knowledge": build_knowledge,
+    "transcripts": build_transcripts,
+    "company": build_company,
+}
+
+
+def mount_pages(app: FastAPI, services: Services) -> FastAPI:
     """Adds all pages to `app`, whose state holds the `WebContext`; call it last."""
     context: WebContext = app.state.context
     chats = _mount(app, context, build_chat, base="/ui", paths=PAGE_PATHS)
+    for name, _ in PAGES:
+        base = f"/staff/ui/{name}"
+        apps = _mount(app, context, _BUILDERS[name], base=base, paths=PAGE_PATHS + UPLOAD_PATHS)
+        look = _look(services.catalogue, f"nav_{name}", "staff.css")
+        page = PageRoute(apps, base=base, look=look)
+        app.add_route(f"/staff/{name}", page.respond, methods=["GET"], include_in_schema=False)
+    app.add_route("/staff/assets/{file}", page.stray_asset, include_in_schema=False)
+    for path in ("/staff", "/staff/"):
+        app.add_route(path, to_first_page, methods=["GET"], include_in_schema=False)
     look = _look(services.catalogue, "chat_title", "chat.css")
-    chat = PageRoute(chats, base="/ui", page="", look=look)
+    chat = PageRoute(chats, base="/ui", look=look)
     app.add_route("/", chat.respond, methods=["GET"], include_in_schema=False)
     app.add_route("/assets/{file}", chat.stray_asset, methods=["GET"], include_in_schema=False)
     return app
 
 
+def to_first_page(request: Request) -> Response:
+    """Leads from `/staff` to the first page that the person may open."""
+    user = current_user(request)
+    name = next((page for page, access in PAGES if user and may(user, access)), PAGES[0][0])
+    return RedirectResponse(f"{request.scope.get('root_path', '')}/staff/{name}", status_code=303)
+
+
 def _mount(
     app: FastAPI,
-    context: "WebContext",
-    build: Callable[["WebContext", UiLanguage], gr.Blocks],
+    context: WebContext,
+    build: Build,
     *,
     base: str,
     paths: Iterable[str],

@@ -67,8 +67,16 @@ def notice(text: str, *, kind: str = "info") -> str:
 
 def table(caption: str, headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """Returns a table that scrolls inside its own box on a phone; all parts are HTML."""
-    head = "".join(f'<th scope="col">{heading}</th>' for heading in headings)
-    body = "".join("<tr>" + "".join(f"<td>{c}</td>" for c in row) + "</tr>" for row in rows)
+    names = list(headings)
+    head = "".join(f'<th scope="col">{name}</th>' for name in names)
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f'<td data-label="{name}">{cell}</td>' for name, cell in zip(names, row, strict=True)
+        )
+        + "</tr>"
+        for row in rows
+    )
     return (
         f'<div class="k-scroll" tabindex="0" role="region" aria-label="{caption}"><table>'
         f'<caption class="k-hidden">{caption}</caption><thead><tr>{head}</tr></thead>'

@@ -1,0 +1,234 @@
+"""The knowledge page at `/staff/knowledge`: upload, look after and search the documents."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.data_classes import ListFiles
+
+from bot import audit
+from bot.accounts import User
+from bot.catalogue import UiLanguage
+from knowledge.types import DocumentId, Job, JobId, JobState
+from web.dependencies import WebContext
+from web.errors import HttpProblem, describe
+from web.security import may
+from web.ui import knowledge_view
+from web.ui.markup import escape, notice
+from web.ui.staff import EXPECTED, QUIET, Desk, piece, sent, staff_script
+
+_log = logging.getLogger(__name__)
+_REFRESH_S = 1.5
+_MAX_TOP_K = 50
+#: States of a job that the list has something to say about.
+_TOLD = (JobState.QUEUED, JobState.RUNNING, JobState.FAILED, JobState.CANCELLED)
+_RECORDED = {
+    "delete": "document.remove",
+    "cancel": "job.cancel",
+    "retry": "job.retry",
+}
+
+View = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """A file that was sent: where Gradio put it, and the name it really has."""
+
+    path: Path
+    name: str
+
+
+class NamedFile(gr.File):  # type: ignore[misc]  # Gradio is not typed
+    """A file picker that hands over the files' own names; Gradio drops marks such as （）."""
+
+    is_template = True  # the browser shows it as the picker it is made from
+
+    def preprocess(self, payload: Any) -> list[Picked] | None:
+        """Returns what was picked; Gradio has checked that it lies in its upload folder."""
+        if payload is None:
+            return None
+        files = payload if isinstance(payload, ListFiles) else [payload]
+        return [Picked(Path(file.path), file.orig_name or Path(file.path).name) for file in files]
+
+
+class KnowledgePage:
+    """Handles the events of one language's knowledge page."""
+
+    def __init__(self, context: WebContext, language: UiLanguage) -> None:
+        self._desk = Desk(context, language)
+        self._services = context.services
+        self.words = self._desk.words
+
+    def open(self, request: gr.Request) -> View:
+        """Shows the bar, the documents and, to those who may, the upload."""
+        try:
+            user = self._desk.user(request, "documents.read")
+        except EXPECTED as error:
+            return "", self._desk.line(error), "", gr.Timer(active=False), gr.skip()
+        may_write = may(user, "documents.write")
+        return self._desk.bar(request), "", *self._list(user), gr.update(visible=may_write)
+
+    def tick(self, request: gr.Request) -> View:
+        """Shows how far the running jobs are; stops asking when none is left."""
+        try:
+            return self._list(self._desk.user(request, "documents.read"))
+        except EXPECTED as error:
+            return self._desk.line(error), gr.Timer(active=False)
+
+    def act(self, event: gr.EventData, request: gr.Request) -> View:
+        """Does what a document's button says; returns line, list, timer, panel, replace."""
+        press = sent(event)
+        try:
+            return self._act(press.get("act", ""), press, request)
+        except EXPECTED as error:
+            return self._desk.line(error), gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip()
+
+    def upload(self, files: list[Picked] | None, request: gr.Request) -> Iterator[View]:
+        """Takes files in one by one; a bad one is named with its reason, the rest go on."""
+        yield from self._take(files or [], request, replace=None)
+
+    def replace(
+        self, files: list[Picked] | None, target: str, request: gr.Request
+    ) -> Iterator[View]:
+        """Takes a new version of one document."""
+        yield from self._take(files or [], request, replace=DocumentId(target))
+
+    def search(self, event: gr.EventData, request: gr.Request) -> str:
+        """Searches with the retriever that answers customers."""
+        form = sent(event)
+        try:
+            self._desk.user(request, "search")
+            top_k = form.get("top_k", "")
+            wanted = min(_MAX_TOP_K, max(1, int(top_k))) if top_k.isdecimal() else None
+            retrieval = self._services.retriever.search(form.get("q", "").strip(), top_k=wanted)
+        except EXPECTED as error:
+            return self._desk.line(error)
+        threshold = self._services.settings.chat.relevance_threshold
+        return knowledge_view.found(retrieval, threshold, self.words)
+
+    def _act(self, act: str, press: Any, request: gr.Request) -> View:
+        user = self._desk.user(request, "documents.read" if act == "chunks" else "documents.write")
+        document_id = DocumentId(press.get("id", ""))
+        job_id = JobId(press.get("job", ""))
+        line, panel, picker, target = "", gr.skip(), gr.skip(), gr.skip()
+        if act == "chunks":
+            panel = self._chunks(document_id)
+        elif act == "replace":
+            name = self._services.documents.get(document_id).name
+            label = self.words.plain("replace_with", document=name)
+            picker, target = gr.update(visible=True, label=label, value=None), document_id
+        elif act == "delete":
+            name = self._services.documents.get(document_id).name
+            self._services.documents.remove(document_id, actor=user.name)
+            line = notice(self.words("deleted", document=name))
+        elif act == "cancel":
+            self._services.jobs.cancel(job_id)
+        elif act == "retry":
+            self._services.jobs.retry(job_id)
+        else:
+            raise HttpProblem("bad_request")
+        if act in _RECORDED:
+            audit.record(self._services.engine, user.name, action=_RECORDED[act],
+                         target=job_id or document_id)  # fmt: skip
+        return line, *self._list(user), panel, picker, target
+
+    def _chunks(self, document_id: DocumentId) -> str:
+        document = self._services.documents.get(document_id)
+        found = self._services.documents.chunks(document_id)
+        return knowledge_view.chunks(document, found, self.words)
+
+    def _take(
+        self, files: list[Picked], request: gr.Request, *, replace: DocumentId | None
+    ) -> Iterator[View]:
+        """Yields line, list, timer, picker: once a file, so that each is seen at once."""
+        try:
+            user = self._desk.user(request, "documents.write")
+        except EXPECTED as error:
+            _discard(files)
+            yield self._desk.line(error), gr.skip(), gr.skip(), None
+            return
+        lines = ""
+        for picked in files:
+            lines += self._submit(picked, user, replace=replace)
+            yield lines, *self._list(user), gr.skip()
+        done = gr.update(value=None) if replace is None else gr.update(value=None, visible=False)
+        yield lines, *self._list(user), done
+
+    def _submit(self, picked: Picked, user: User, *, replace: DocumentId | None) -> str:
+        name = escape(picked.name)
+        try:
+            data = picked.path.read_bytes()
+            document_id, _ = self._services.ingestor.submit(
+                picked.name, data, author=user.name, replace=replace
+            )
+        except EXPECTED as error:
+            title, detail = describe(error, self._services.catalogue, self._desk.language)
+            line = f"<strong>{name}</strong> {escape(title)}: {escape(detail)}"
+            return notice(line, kind="error")
+        finally:
+            picked.path.unlink(missing_ok=True)
+        audit.record(self._services.engine, user.name, action="document.upload", target=document_id)
+        return notice(f"<strong>{name}</strong> {self.words('accepted')}")
+
+    def _list(self, user: User) -> View:
+        shown = self._services.documents.list()
+        jobs = self._jobs({document.job_id for document in shown if document.job_id})
+        by_document = {d.id: jobs[d.job_id] for d in shown if d.job_id in jobs}
+        table = knowledge_view.documents(
+            shown, by_document, self.words, may_write=may(user, "documents.write")
+        )
+        is_busy = any(knowledge_view.is_open(job) for job in by_document.values())
+        return table, gr.Timer(active=is_busy)
+
+    def _jobs(self, wanted: set[JobId]) -> dict[JobId, Job]:
+        found = [job for state in _TOLD for job in self._services.jobs.list(state=state)]
+        return {job.id: job for job in found if job.id in wanted}
+
+
+def build_knowledge(context: WebContext, language: UiLanguage) -> gr.Blocks:
+    """Builds the page's widgets, then wires their events."""
+    page = KnowledgePage(context, language)
+    words = page.words
+    title = words.plain("nav_knowledge")
+    with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(3600, 3600)) as blocks:
+        bar = piece("k-top", script=staff_script())
+        piece("k-title", f"<h1>{words('nav_knowledge')}</h1>")
+        picker = NamedFile(
+            label=words.plain("upload"),
+            file_count="multiple",
+            height=150,
+            visible=False,
+            elem_id="k-upload",
+        )
+        line = piece("k-line")
+        target = gr.State("")
+        new_version = NamedFile(file_count="single", height=150, visible=False, elem_id="k-replace")
+        listed = piece("k-documents")
+        timer = gr.Timer(_REFRESH_S, active=False)
+        piece("k-search", knowledge_view.search_form(words))
+        hits = piece("k-hits")
+        panel = piece("k-panel")
+
+        bar.staff_open(page.open, None, [bar, line, listed, timer, picker], **QUIET)
+        timer.tick(page.tick, None, [listed, timer], **QUIET)
+        acted = bar.staff_act(
+            page.act, None, [line, listed, timer, panel, new_version, target], **QUIET
+        )
+        acted.then(
+            None, js="() => { window.kefuPanel(); window.kefuTop(); }", api_visibility="private"
+        )
+        picker.upload(page.upload, picker, [line, listed, timer, picker], **QUIET)
+        new_version.upload(
+            page.replace, [new_version, target], [line, listed, timer, new_version], **QUIET
+        )
+        bar.staff_form(page.search, None, hits, **QUIET)
+    return blocks
+
+
+def _discard(files: list[Picked]) -> None:
+    for picked in files:
+        picked.path.unlink(missing_ok=True)

@@ -1,0 +1,176 @@
+"""The knowledge page as HTML: documents, their passages, and what a search finds."""
+
+from collections.abc import Mapping, Sequence
+
+from knowledge.types import (
+    Chunk,
+    Document,
+    DocumentId,
+    DocumentStatus,
+    Job,
+    JobState,
+    Retrieval,
+    ScoredChunk,
+)
+from web.ui.markup import Words, button, escape, moment, table
+
+_OPEN = (JobState.QUEUED, JobState.RUNNING)
+_KIB = 1024
+
+
+def is_open(job: Job | None) -> bool:
+    """True while the job waits or runs."""
+    return job is not None and job.state in _OPEN
+
+
+def documents(
+    shown: Sequence[Document], jobs: Mapping[DocumentId, Job], words: Words, *, may_write: bool
+) -> str:
+    """Returns the table of documents with their status and what can be done with each."""
+    if not shown:
+        return f'<p class="k-empty">{words("no_documents")}</p>'
+    headings = ("document", "status", "passages", "size", "updated", "actions")
+    rows = [
+        (
+            _name(document),
+            _status(document, jobs.get(document.id), words),
+            str(document.n_chunks),
+            size(document.size_bytes),
+            moment(document.updated_at),
+            _actions(document, jobs.get(document.id), words, may_write=may_write),
+        )
+        for document in shown
+    ]
+    caption = words("documents_caption", n=len(shown))
+    return f'<p class="k-label">{caption}</p>' + table(
+        words("documents"), [words("col_" + name) for name in headings], rows
+    )
+
+
+def chunks(document: Document, shown: Sequence[Chunk], words: Words) -> str:
+    """Returns a document's passages, in order, in the panel at the side."""
+    items = "".join(_chunk(chunk, words) for chunk in shown)
+    body = f'<ol class="k-chunks">{items}</ol>' if items else f"<p>{words('no_passages')}</p>"
+    return (
+        f'<aside class="k-panel" role="dialog" aria-labelledby="k-source">'
+        f'<div class="k-panel-head"><div><p class="k-label">'
+        f"{words('passages_caption', n=len(shown))}</p>"
+        f'<h2 id="k-source" tabindex="-1">{escape(document.name)}</h2></div>'
+        f"{button('close', words('close'), kind='k-quiet')}</div>{body}</aside>"
+    )
+
+
+def search_form(words: Words) -> str:
+    """Returns the form of the retrieval test."""
+    return (
+        f'<section aria-labelledby="k-search"><h2 id="k-search">{words("search_test")}</h2>'
+        f'<p class="k-label">{words("search_help")}</p><form class="k-row" data-form="search">'
+        f'<label class="k-grow"><span class="k-hidden">{words("search_query")}</span>'
+        f'<input name="q" required maxlength="4000" placeholder="{words("search_query")}"></label>'
+        f'<label>{words("search_top_k")} <input name="top_k" type="number" min="1" max="50" '
+        f'class="k-short"></label><button class="k-button k-primary">{words("search")}</button>'
+        f"</form></section>"
+    )
+
+
+def found(retrieval: Retrieval, threshold: float, words: Words) -> str:
+    """Returns what the live retriever found, with every stage's score and time."""
+    enough = retrieval.relevance >= threshold
+    verdict = words("relevant" if enough else "not_relevant")
+    summary = words(
+        "relevance_line", relevance=f"{retrieval.relevance:.2f}", threshold=f"{threshold:.2f}"
+    )
+    hits = "".join(_hit(hit, words) for hit in retrieval.hits)
+    body = f'<ol class="k-hits">{hits}</ol>' if hits else f"<p>{words('no_hits')}</p>"
+    return (
+        f'<p class="k-notice" role="status"><span class="k-badge k-{"ok" if enough else "off"}">'
+        f"{verdict}</span> {summary}</p>{timings(retrieval.timings_ms, words)}{body}"
+    )
+
+
+def timings(values: Mapping[str, float], words: Words) -> str:
+    """Returns the milliseconds of each stage."""
+    parts = "".join(
+        f"<div><dt>{escape(stage)}</dt><dd>{value:.1f} ms</dd></div>"
+        for stage, value in values.items()
+    )
+    return f'<dl class="k-figures" aria-label="{words("timings")}">{parts}</dl>' if parts else ""
+
+
+def size(n_bytes: int) -> str:
+    """Returns a size for people: whole bytes, or one decimal of KiB or MiB."""
+    if n_bytes < _KIB:
+        return f"{n_bytes} B"
+    if n_bytes < _KIB * _KIB:
+        return f"{n_bytes / _KIB:.1f} KiB"
+    return f"{n_bytes / _KIB / _KIB:.1f} MiB"
+
+
+def score(value: float | None) -> str:
+    """Returns a score with the digits that matter; a dash where a stage did not find it."""
+    return "–" if value is None else f"{value:.4g}"
+
+
+def _name(document: Document) -> str:
+    title = escape(document.title) if document.title != document.name else ""
+    return f'<strong>{escape(document.name)}</strong><br><span class="k-soft">{title}</span>'
+
+
+def _status(document: Document, job: Job | None, words: Words) -> str:
+    tone = {DocumentStatus.READY: "ok", DocumentStatus.FAILED: "bad"}.get(document.status, "off")
+    badge = f'<span class="k-badge k-{tone}">{words("status_" + document.status.value)}</span>'
+    if job is not None and is_open(job):
+        percent = round(job.progress * 100)
+        stage = escape(job.stage or job.state.value)
+        badge += (
+            f'<div class="k-progress"><progress max="100" value="{percent}" '
+            f'aria-label="{words("progress")}"></progress> {percent} % · {stage}</div>'
+        )
+    error = document.error or (job.error if job and job.state == JobState.FAILED else None)
+    return badge + (f'<p class="k-reason">{escape(error)}</p>' if error else "")
+
+
+def _actions(document: Document, job: Job | None, words: Words, *, may_write: bool) -> str:
+    acts = [button("chunks", words("passages_open"), id=document.id, panel="1")]
+    if may_write and job is not None and is_open(job):
+        acts.append(button("cancel", words("cancel"), job=job.id))
+    elif may_write and job is not None and job.state in (JobState.FAILED, JobState.CANCELLED):
+        acts.append(button("retry", words("retry"), job=job.id))
+    if may_write:
+        question = words.plain("delete_confirm", document=document.name)
+        acts.append(button("replace", words("replace"), id=document.id))
+        acts.append(
+            button("delete", words("delete"), kind="k-danger", id=document.id, confirm=question)
+        )
+    return f'<div class="k-acts">{"".join(acts)}</div>'
+
+
+def _place(chunk: Chunk, words: Words) -> str:
+    parts = [" › ".join(chunk.headings), f"{chunk.start}–{chunk.end}"]
+    if chunk.page is not None:
+        parts.insert(0, words.plain("page", page=chunk.page))
+    return " · ".join(escape(part) for part in parts if part)
+
+
+def _chunk(chunk: Chunk, words: Words) -> str:
+    return (
+        f'<li><p class="k-where">{_place(chunk, words)}</p>'
+        f'<div class="k-passage">{escape(chunk.text)}</div></li>'
+    )
+
+
+def _hit(hit: ScoredChunk, words: Words) -> str:
+    def ranked(value: float | None, rank: int | None) -> str:
+        return score(value) + (f" (#{rank})" if rank is not None else "")
+
+    figures = (
+        (words("score_fused"), score(hit.score)),
+        (words("score_dense"), ranked(hit.dense_score, hit.dense_rank)),
+        (words("score_lexical"), ranked(hit.lexical_score, hit.lexical_rank)),
+    )
+    cells = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in figures)
+    return (
+        f"<li><h3>#{hit.rank} {escape(hit.document)}</h3>"
+        f'<p class="k-where">{_place(hit.chunk, words)}</p><dl class="k-figures">{cells}</dl>'
+        f'<div class="k-passage">{escape(hit.chunk.text)}</div></li>'
+    )

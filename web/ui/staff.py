@@ -1,0 +1,103 @@
+"""What all staff pages share: who is asking, what they sent, the bar on top.
+
+A page's event is an HTTP call that anybody can make, so every handler asks `Desk.user` first;
+that the page was shown proves nothing.
+"""
+
+from collections.abc import Mapping
+
+import gradio as gr
+
+from bot.accounts import User
+from bot.catalogue import UiLanguage
+from bot.errors import BotError
+from knowledge.errors import KnowledgeError
+from web.dependencies import WebContext
+from web.errors import HttpProblem, describe
+from web.security import ROLE_ACCESS, Access, may
+from web.ui.markup import Words, asset, escape, language_switch, notice
+
+#: What a handler answers with a readable line; anything else is a fault and goes to the log.
+EXPECTED = (BotError, KnowledgeError, HttpProblem)
+
+#: The pages in the order of the bar, with what one must be allowed to open them.
+PAGES: tuple[tuple[str, Access], ...] = (
+    ("knowledge", "documents.read"),
+    ("transcripts", "transcripts"),
+    ("company", "company"),
+)
+_MAX_FIELD_CHARS = 20_000
+
+
+class Desk:
+    """The services and words of one language, and the check that stands before each handler."""
+
+    def __init__(self, context: WebContext, language: UiLanguage) -> None:
+        self.services = context.services
+        self.language: UiLanguage = language
+        self.words = Words(context.services.catalogue, language)
+        self._gate = context.gate
+
+    def user(self, request: gr.Request, access: Access) -> User:
+        """Returns who is asking.
+
+        Raises:
+            HttpProblem: the login has expired, its one-time password was not changed yet, or the
+                role may not do this.
+        """
+        user = self._gate.user(request.request)
+        if user is None:
+            raise HttpProblem("unauthorized")
+        if user.must_change_password:
+            raise HttpProblem("password_change")
+        if not may(user, access):
+            raise HttpProblem("forbidden")
+        return user
+
+    def line(self, error: Exception) -> str:
+        """Returns an expected error as a readable line."""
+        title, detail = describe(error, self.services.catalogue, self.language)
+        return notice(f"<strong>{escape(title)}</strong> {escape(detail)}", kind="error")
+
+    def bar(self, request: gr.Request) -> str:
+        """Returns the bar on top, with the pages that this person may open."""
+        user = self.user(request, "pages")
+        links = "".join(
+            f'<li><a href="{page}" data-page="{page}">{self.words("nav_" + page)}</a></li>'
+            for page, access in PAGES
+            if user.role in ROLE_ACCESS[access]
+        )
+        role = self.words(f"role_{user.role.value}")
+        return (
+            f'<header class="k-bar"><strong class="k-brand">Kefu</strong>'
+            f'<nav aria-label="{self.words("pages")}"><ul class="k-nav">{links}</ul></nav>'
+            f'<span class="k-space"></span>{language_switch(self.words)}'
+            f'<span class="k-who">{escape(user.name)} · {role}</span>'
+            f'<form method="post" action="../auth/logout">'
+            f'<button type="submit" class="k-button k-quiet">{self.words("log_out")}</button>'
+            f"</form></header>"
+        )
+
+
+def sent(event: gr.EventData) -> Mapping[str, str]:
+    """Returns the text fields an event came with; none of it is trusted."""
+    values = event._data if isinstance(event._data, dict) else {}
+    return {
+        str(name): value[:_MAX_FIELD_CHARS]
+        for name, value in values.items()
+        if isinstance(value, str)
+    }
+
+
+def piece(elem_id: str, html: str = "", *, script: str | None = None) -> gr.HTML:
+    """Returns a piece of the page; with a script it also sends the page's events."""
+    return gr.HTML(html, elem_id=elem_id, js_on_load=script, apply_default_css=False)
+
+
+def staff_script() -> str:
+    """Returns the script that turns presses and forms of a staff page into events."""
+    return asset("staff.js")
+
+
+#: How every event of the pages is wired: nothing covers the page while it runs.
+QUIET = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}

@@ -1,0 +1,65 @@
+// The staff pages in the browser. Sends 'staff_open' once, 'staff_act' for a press on [data-act],
+// 'staff_form' for a form[data-form]. A transcript is opened by the address's #id, so that going
+// back works.
+const $ = (selector, root = document) => root.querySelector(selector);
+let opener = null;
+
+function localTimes() {
+  document.querySelectorAll("time:not([data-local])").forEach((time) => {
+    time.dataset.local = "1";
+    time.title = time.textContent;
+    time.textContent = new Date(time.dateTime).toLocaleString(document.documentElement.lang, { dateStyle: "short", timeStyle: "short" });
+  });
+  const here = location.pathname.split("/").pop();
+  document.querySelectorAll(".k-nav a").forEach((link) => {
+    if (link.dataset.page === here) link.setAttribute("aria-current", "page");
+  });
+}
+let isDue = false;
+new MutationObserver(() => {
+  if (isDue) return;
+  isDue = true;
+  requestAnimationFrame(() => { isDue = false; localTimes(); });
+}).observe($("gradio-app"), { childList: true, subtree: true, characterData: true });
+
+function closePanel() {
+  document.body.classList.remove("k-with-panel");
+  if (opener && opener.isConnected) opener.focus();
+  opener = null;
+}
+
+const press = (button) => {
+  if (button.dataset.confirm && !window.confirm(button.dataset.confirm)) return;
+  if (button.dataset.panel) opener = button;
+  trigger("staff_act", { ...button.dataset });
+};
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-act]");
+  if (!button) return;
+  if (button.dataset.act === "close") closePanel(); else press(button);
+});
+document.addEventListener("submit", (event) => {
+  const form = event.target.closest("form[data-form]");
+  if (!form) return;
+  event.preventDefault();
+  trigger("staff_form", { form: form.dataset.form, ...Object.fromEntries(new FormData(form)) });
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && document.body.classList.contains("k-with-panel")) closePanel();
+});
+
+const showHash = () => {
+  const id = decodeURIComponent(location.hash.slice(1));
+  document.body.classList.toggle("k-detail", /^[0-9a-f]{16,}$/.test(id));
+  if (document.body.classList.contains("k-detail")) { trigger("staff_act", { act: "show", id }); window.scrollTo(0, 0); }
+};
+window.addEventListener("hashchange", showHash);
+window.kefuPanel = () => setTimeout(() => {
+  const panel = $("#k-panel .k-panel"), heading = $("#k-panel h2");
+  document.body.classList.toggle("k-with-panel", Boolean(panel));
+  if (heading && opener) heading.focus({ preventScroll: true });
+}, 50);
+window.kefuTop = () => setTimeout(() => { const line = $("#k-line .k-notice"); if (line) line.scrollIntoView({ block: "nearest" }); }, 50);
+
+trigger("staff_open", {});
+showHash();

@@ -1,0 +1,196 @@
+"""The transcripts page as HTML: the list with its filters, and one conversation in full."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bot.types import Citation, Conversation, ConversationState, Message, Reply, Role
+from web.ui.knowledge_view import score, timings
+from web.ui.markup import Words, button, escape, moment, table
+
+_RATINGS = range(1, 6)
+
+
+def filters(words: Words) -> str:
+    """Returns the form that narrows the list."""
+    languages = (("", "any"), ("zh", "language_zh"), ("en", "language_en"))
+    ratings = (("", words("any")), *((str(n), words("stars", n=n)) for n in _RATINGS))
+    yes_no = (("", "any"), ("1", "yes"), ("0", "no"))
+    fields = (
+        f'<label>{words("filter_text")}<input name="q" type="search" maxlength="200"></label>',
+        f'<label>{words("filter_from")}<input name="date_from" type="date"></label>',
+        f'<label>{words("filter_to")}<input name="date_to" type="date"></label>',
+        _select("language", words("filter_language"), [(v, words(t)) for v, t in languages]),
+        _select("rating", words("filter_rating"), ratings),
+        _select("state", words("filter_state"), _states(words)),
+        _select("handed_off", words("filter_handed_off"), [(v, words(t)) for v, t in yes_no]),
+        _select("unanswered", words("filter_unanswered"), [(v, words(t)) for v, t in yes_no]),
+    )
+    return (
+        f'<form class="k-filters" data-form="find" aria-label="{words("filters")}">'
+        f'{"".join(fields)}<button class="k-button k-primary">{words("filter_apply")}</button>'
+        f"</form>"
+    )
+
+
+def conversations(
+    shown: Sequence[Conversation], total: int, words: Words, *, page: int, page_size: int
+) -> str:
+    """Returns one page of the list; a row's first cell leads to the conversation."""
+    if not shown:
+        return f'<p class="k-empty">{words("no_conversations")}</p>'
+    rows = [_row(conversation, words) for conversation in shown]
+    headings = ("first_words", "state", "language", "messages", "rating", "updated")
+    last = -(-total // page_size)
+    turns = "".join(
+        button("page", words(name), page=number) if 1 <= number <= last else ""
+        for name, number in (("page_previous", page - 1), ("page_next", page + 1))
+    )
+    place = words("page_place", page=page, last=last, total=total)
+    listed = table(words("conversations"), [words("col_" + name) for name in headings], rows)
+    return f'{listed}<div class="k-pager"><span role="status">{place}</span>{turns}</div>'
+
+
+def conversation(opened: Conversation, messages: Sequence[Message], words: Words) -> str:
+    """Returns a conversation with, for each answer, how it came about."""
+    facts = [
+        (words("col_state"), words("state_" + opened.state.value)),
+        (words("col_language"), words("language_" + opened.language)),
+        (words("started"), moment(opened.created_at)),
+        (words("col_rating"), _rating(opened, words)),
+    ]
+    if opened.handoff_at is not None:
+        facts.append((words("handed_off_at"), moment(opened.handoff_at)))
+    if opened.customer:
+        claims = ", ".join(f"{name}: {value}" for name, value in opened.customer.items())
+        facts.append((words("customer_claims"), escape(claims)))
+    shown = "".join(_message(message, words) for message in messages)
+    return (
+        f'<p><a href="#" class="k-back">← {words("back_to_list")}</a></p>'
+        f"<h2>{escape(opened.title or words.plain('untitled'))}</h2>{_facts(facts)}"
+        f'<div class="k-transcript">{shown}</div>'
+    )
+
+
+def _states(words: Words) -> list[tuple[str, str]]:
+    known = [(state.value, words("state_" + state.value)) for state in ConversationState]
+    return [("", words("any")), *known]
+
+
+def _select(name: str, label: str, options: Sequence[tuple[str, str]]) -> str:
+    choices = "".join(f'<option value="{value}">{text}</option>' for value, text in options)
+    return f'<label>{label}<select name="{name}">{choices}</select></label>'
+
+
+def _row(conversation: Conversation, words: Words) -> tuple[str, ...]:
+    title = escape(conversation.title or words.plain("untitled"))
+    state = words("state_" + conversation.state.value)
+    flag = f' <span class="k-badge k-off">{words("handed_off")}</span>'
+    return (
+        f'<a href="#{escape(conversation.id)}">{title}</a>',
+        state + (flag if conversation.handoff_at else ""),
+        words("language_" + conversation.language),
+        str(conversation.n_messages),
+        _rating(conversation, words),
+        moment(conversation.updated_at),
+    )
+
+
+def _rating(conversation: Conversation, words: Words) -> str:
+    return "–" if conversation.rating is None else words("stars", n=conversation.rating)
+
+
+def _message(message: Message, words: Words) -> str:
+    who = escape(message.author) if message.author else words(message.role.value)
+    parts = [f'<div class="k-text">{escape(message.text)}</div>']
+    if message.status.value != "complete":
+        parts.append(f'<p class="k-outcome">{words("message_" + message.status.value)}</p>')
+    if message.feedback:
+        parts.append(_feedback(message.feedback, words))
+    if message.role == Role.BOT:
+        parts.append(_background(message, words))
+    return (
+        f'<article class="k-message k-{message.role.value}"><h3>{who} '
+        f'<span class="k-soft">{moment(message.created_at)}</span></h3>'
+        f'<div class="k-bubble">{"".join(parts)}</div></article>'
+    )
+
+
+def _feedback(feedback: tuple[str, str | None, str | None], words: Words) -> str:
+    value, reason, comment = feedback
+    said = [words("helpful" if value == "up" else "not_helpful")]
+    if reason:
+        said.append(words("reason_" + reason))
+    if comment:
+        said.append(f"“{escape(comment)}”")
+    tone = "ok" if value == "up" else "bad"
+    return f'<p><span class="k-badge k-{tone}">{words("feedback")}</span> {" · ".join(said)}</p>'
+
+
+def _background(message: Message, words: Words) -> str:
+    reply = message.reply
+    parts = [_reply(reply, words)] if reply else []
+    if message.evidence:
+        parts.append(_evidence(message.evidence, words))
+    if message.prompt:
+        parts.append(
+            f'<h4>{words("prompt")}</h4><p class="k-where">SHA-256 '
+            f'{escape(message.prompt_sha256 or "")}</p><pre tabindex="0">'
+            f"{escape(message.prompt)}</pre>"
+        )
+    if not parts:
+        return ""
+    return (
+        f'<details class="k-why"><summary>{words("why_this_answer")}</summary>'
+        f"{''.join(parts)}</details>"
+    )
+
+
+def _reply(reply: Reply, words: Words) -> str:
+    grounding = f"{reply.grounding.score:.2f} ({escape(reply.grounding.verdict)})"
+    facts = [
+        (words("rewritten_question"), escape(reply.query) or "–"),
+        (words("action"), escape(reply.action.value)),
+        (words("reason"), escape(reply.reason.value) if reply.reason else "–"),
+        (words("model"), escape(reply.model) or "–"),
+        (words("adapter"), escape(reply.adapter) if reply.adapter else words("no_adapter")),
+        (words("grounding"), grounding),
+        (words("intent"), escape(reply.analysis.intent.label)),
+    ]
+    cited = "".join(_citation(citation, words) for citation in reply.citations)
+    sources = f'<h4>{words("sources")}</h4><ol class="k-hits">{cited}</ol>' if cited else ""
+    return f"{_facts(facts)}<h4>{words('timings')}</h4>{timings(reply.timings_ms, words)}{sources}"
+
+
+def _citation(citation: Citation, words: Words) -> str:
+    page = f" · {words('page', page=citation.page)}" if citation.page is not None else ""
+    return (
+        f'<li value="{citation.n}"><strong>{escape(citation.document)}</strong>{page}'
+        f'<div class="k-passage"><mark>{escape(citation.quote)}</mark></div></li>'
+    )
+
+
+def _evidence(evidence: Mapping[str, Any], words: Words) -> str:
+    hits = evidence.get("hits") or []
+    relevance = evidence.get("relevance")
+    line = words("relevance_short", relevance="–" if relevance is None else f"{relevance:.2f}")
+    items = "".join(_passage(hit, words) for hit in hits)
+    body = f'<ol class="k-hits">{items}</ol>' if items else f"<p>{words('no_hits')}</p>"
+    return (
+        f"<h4>{words('passages')}</h4><p>{line}</p>"
+        f"{timings(evidence.get('timings_ms') or {}, words)}{body}"
+    )
+
+
+def _passage(hit: Mapping[str, Any], words: Words) -> str:
+    names = (("score", "fused"), ("dense_score", "dense"), ("lexical_score", "lexical"))
+    figures = " · ".join(f"{words('score_' + text)} {score(hit.get(key))}" for key, text in names)
+    return (
+        f"<li><strong>{escape(hit.get('document', ''))}</strong> "
+        f'<span class="k-soft">{figures}</span>'
+        f'<div class="k-passage">{escape(hit.get("text", ""))}</div></li>'
+    )
+
+
+def _facts(facts: Sequence[tuple[str, str]]) -> str:
+    parts = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
+    return f'<dl class="k-facts">{parts}</dl>'
