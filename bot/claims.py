@@ -130,7 +130,7 @@ def words(text: str) -> frozenset[str]:
 def is_chinese(text: str) -> bool:
     """True where Chinese characters carry the sentence."""
     n_han = sum(map(len, _HAN_RUN.findall(text)))
-    return 2 * n_han > len(_WORD.findall(text.lower()))
+    return n_han > 1.5 * len(_WORD.findall(text.lower()))
 
 
 def _plain(text: str) -> str:

@@ -38,7 +38,8 @@ _ZH_EMPTY = re.compile(
 _MAX_ZH_NE_CHARS = 14
 
 _EN_OPENING = re.compile(
-    r"^(?:and|or|but|what about|how about|what if|also|then|so|in that case|ok(?:ay)? (?:and|but))\b"
+    r"^(?:and|or|but|what about|how about|what if|also|then|so|in that case|"
+    r"ok(?:ay)? (?:and|but))\b"
     r"[\s,]*", re.IGNORECASE,
 )  # fmt: skip
 _EN_EXPLETIVE = re.compile(
@@ -58,8 +59,8 @@ _EN_EMPTY = _words(
     "a about all also am an and any are as at be been but by can cost costs could did do does each "
     "ever exactly far for free from get got had has have how i if in is just long make many may me "
     "more most much my need next not of off often ok on only or our out please really same should "
-    "so some soon still take takes than then there time to too under until up us usually very was "
-    "we well were what when where which who why will with without work works would yes no you your "
+    "so some soon still take takes than the then there time to too under until up us usually very "
+    "was we well were what when where which who why will with without work works would yes no you your "
     "it its they them their those these this that one ones black white red blue green"
 )
 _EN_FRAGMENT_START = re.compile(r"^(?:for|in|to|with|from|on|at|by|without|after|before)\b", re.I)
