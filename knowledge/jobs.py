@@ -80,7 +80,10 @@ class JobStore:
             return _job(row)
 
     def retry(self, job_id: JobId) -> Job:
-        """Queues a failed or cancelled job again; work already done is kept where possible."""
+        """Queues a failed or cancelled job again.
+
+        Any other job stays as it is, and so does one whose document has a newer job.
+        """
         with Session(self._engine) as session, session.begin():
             row = _locked_row(session, job_id)
             if row.state not in (JobState.FAILED, JobState.CANCELLED):
@@ -88,6 +91,8 @@ class JobStore:
             document = _live_document(session, row)
             if row.document_id is not None and document is None:
                 raise JobNotFound(f"The document of job {job_id!r} was removed; upload it again.")
+            if document is not None and document.job_id != row.id:
+                return _job(row)
             row.state, row.error, row.attempts, row.progress = JobState.QUEUED, None, 0, 0.0
             row.stage, row.cancel_requested = "", False
             row.lease_owner = row.lease_until = None
@@ -250,6 +255,8 @@ def _settle_document(session: Session, row: JobRow, error: str) -> None:
     document = _live_document(session, row)
     if document is None or document.job_id != row.id:
         return
+    if document.version == row.payload.get("version"):
+        return  # stopped after the switch: nothing is missing
     drop_staged(session, document)
     document.status = DocumentStatus.READY if document.version else DocumentStatus.FAILED
     document.error = error

@@ -132,8 +132,13 @@ class SearchIndexes:
                 self._build()
                 return len(self)
             ids = live_chunks.changed_chunk_ids(self._engine, after=self._applied, up_to=newest)
-            self._store(self._open(), ids)
-            self._applied = newest
+            try:
+                self._store(self._open(), ids)
+            except (OSError, ValueError) as error:  # a full disk ends a lexical writer for good
+                logger.warning("index could not be changed, building it again: %s", error)
+                self._build()
+            else:
+                self._applied = newest
             self._changed_at = monotonic()
             return len(ids)
 

@@ -228,3 +228,24 @@ def test_processes_are_told_apart() -> None:
     assert not is_alive(f"{host}:{pid}:{int(started) - 1}")
     assert not is_alive(f"{host}:{2**22 + 1}:{started}")
     assert is_alive(f"elsewhere:{pid}:{started}")
+
+
+def test_superseded_upload_is_not_retried(kb: KnowledgeBase) -> None:
+    document_id, old = kb.submit("a.txt", "The old text.")
+    kb.submit("a.txt", "The new text.")
+    kb.worker.run_until_idle()
+    assert kb.jobs.retry(old).state is JobState.CANCELLED
+    assert kb.worker.run_until_idle() == 0
+    assert kb.documents.version(document_id).text == "The new text."
+
+
+def test_failed_upload_can_be_retried(kb: KnowledgeBase) -> None:
+    document_id, job_id = kb.submit("a.txt", "A text about kettles.")
+    stored = next(kb.uploads_dir.iterdir())
+    hidden = stored.rename(kb.folder / "hidden")
+    kb.worker.run_until_idle()
+    assert "upload it again" in (kb.documents.get(document_id).error or "")
+    hidden.rename(stored)
+    kb.jobs.retry(job_id)
+    kb.worker.run_until_idle()
+    assert kb.documents.get(document_id).status is DocumentStatus.READY
