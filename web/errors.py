@@ -85,7 +85,6 @@ _SPEAKING = frozenset(
     {
         "conflict",
         "invalid",
-        "message_rejected",
         "too_large",
         "unreadable_file",
         "unsupported_format",

@@ -17,8 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bot.settings import LogSettings
 from web.errors import problem_response
 
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_QUIET = ("uvicorn.access", "httpx", "httpcore", "gradio", "multipart", "python_multipart")
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+_QUIET = ("uvicorn.access", "httpx", "httpcore", "alembic", "faiss", "sentence_transformers", "gradio")
 _log = logging.getLogger("web.request")
 
 

@@ -40,12 +40,11 @@ def start(
     wanted = body.language or (customer or {}).get("language")
     language = ui_language(wanted) if isinstance(wanted, str) else accepted
     conversation, token = services.conversations.create(language=language, customer=customer)
-    company = services.company.get(language)
     return {
         "id": conversation.id,
         "token": token,
-        "greeting": company.greeting,
-        "suggestions": list(company.suggestions),
+        "greeting": services.company.get(language).greeting,
+        "suggestions": list(services.chat.suggestions(language)),
     }
 
 
