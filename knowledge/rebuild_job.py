@@ -22,14 +22,9 @@ logger = logging.getLogger(__name__)
 _GROUP = 200
 
 
-def request_rebuild(jobs: JobStore, *, everything: bool = False) -> JobId:
-    """Queues a rebuild.
-
-    Args:
-        jobs: Where jobs are queued.
-        everything: Also make vectors anew that the embedder in force made.
-    """
-    return jobs.add(REBUILD, {"everything": everything, "after": 0})
+def request_rebuild(jobs: JobStore) -> JobId:
+    """Queues a rebuild of all vectors."""
+    return jobs.add(REBUILD, {})
 
 
 def rebuild(run: JobRun) -> None:
@@ -53,7 +48,7 @@ def rebuild(run: JobRun) -> None:
 
 
 def _chunk_ids(run: JobRun) -> list[int]:
-    """Returns the chunks of live versions that are to be embedded, disabled ones too."""
+    """Returns the chunks of live versions that are still to do, disabled ones too."""
     query = (
         select(ChunkRow.id)
         .join(DocumentRow, DocumentRow.id == ChunkRow.document_id)
@@ -61,8 +56,6 @@ def _chunk_ids(run: JobRun) -> list[int]:
         .where(ChunkRow.id > int(str(run.claim.payload.get("after", 0))))
         .order_by(ChunkRow.id)
     )
-    if not run.claim.payload.get("everything"):
-        query = query.where(ChunkRow.embedder != run.embedder.id)
     with Session(run.engine) as session:
         return list(session.scalars(query))
 

@@ -1,5 +1,6 @@
 import json
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -249,13 +250,21 @@ def test_rebuild_embeds_everything_anew(filled: KnowledgeBase, words: WordSplitt
     again.indexes.close()
 
 
-def test_rebuild_skips_what_is_done_unless_told(filled: KnowledgeBase) -> None:
+def test_rebuild_goes_on_where_it_stopped(filled: KnowledgeBase) -> None:
     assert isinstance(filled.embedder, FakeEmbedder)
+    filled.submit("big.txt", long_text(40))
+    filled.worker.run_until_idle()
+    n_chunks = len(filled.indexes)
     filled.embedder.embedded.clear()
-    request_rebuild(filled.jobs)
+    filled.embedder._delay_s = 0.1
+    job_id = request_rebuild(filled.jobs)
+    filled.worker.start()
+    while filled.jobs.get(job_id).progress < 0.3:
+        time.sleep(0.01)
+    assert filled.worker.stop(5)
+    assert len(filled.embedder.embedded) < n_chunks
+    filled.embedder._delay_s = 0.0
     filled.worker.run_until_idle()
-    assert filled.embedder.embedded == []
-    request_rebuild(filled.jobs, everything=True)
-    filled.worker.run_until_idle()
-    assert len(filled.embedder.embedded) == 3
+    assert filled.jobs.get(job_id).state is JobState.SUCCEEDED
+    assert len(filled.embedder.embedded) == n_chunks
     assert finds_all(filled)
