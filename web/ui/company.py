@@ -53,7 +53,7 @@ class CompanyPage:
         for language, profile in profiles.items():
             self._services.company.save(language, profile)
         audit.record(self._services.engine, user.name, action="company.save")
-        lines = notice(self.words("saved"))
+        lines = f'<div class="k-saved">{notice(self.words("saved"))}</div>'
         if refused:
             questions = "".join(f"<li>{escape(question)}</li>" for question in refused)
             text = f"{self.words('suggestions_refused')}<ul>{questions}</ul>"
@@ -131,5 +131,5 @@ def build_company(context: WebContext, language: UiLanguage) -> gr.Blocks:
         form = piece("k-company")
         bar.staff_open(page.open, None, [bar, line, form], **QUIET)
         saved = bar.staff_form(page.save, None, [line, form], **QUIET)
-        saved.then(None, js="() => window.kefuTop()", api_visibility="private")
+        saved.then(None, js="() => window.kefuSaved()", api_visibility="private")
     return blocks

@@ -15,6 +15,7 @@ from knowledge.types import (
 from web.ui.markup import Words, button, escape, moment, table
 
 _OPEN = (JobState.QUEUED, JobState.RUNNING)
+_STAGES = ("parsing", "embedding", "indexing")
 _KIB = 1024
 
 
@@ -121,7 +122,7 @@ def _status(document: Document, job: Job | None, words: Words) -> str:
     badge = f'<span class="k-badge k-{tone}">{words("status_" + document.status.value)}</span>'
     if job is not None and is_open(job):
         percent = round(job.progress * 100)
-        stage = escape(job.stage or job.state.value)
+        stage = words("stage_" + (job.stage if job.stage in _STAGES else job.state.value))
         badge += (
             f'<div class="k-progress"><progress max="100" value="{percent}" '
             f'aria-label="{words("progress")}"></progress> {percent} % · {stage}</div>'

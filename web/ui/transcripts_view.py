@@ -8,6 +8,12 @@ from web.ui.knowledge_view import score, timings
 from web.ui.markup import Words, button, escape, moment, table
 
 _RATINGS = range(1, 6)
+_WHO = {
+    Role.CUSTOMER: "role_customer",
+    Role.BOT: "bot",
+    Role.AGENT: "role_agent",
+    Role.SYSTEM: "system",
+}
 
 
 def filters(words: Words) -> str:
@@ -100,7 +106,7 @@ def _rating(conversation: Conversation, words: Words) -> str:
 
 
 def _message(message: Message, words: Words) -> str:
-    who = escape(message.author) if message.author else words(message.role.value)
+    who = escape(message.author) if message.author else words(_WHO[message.role])
     parts = [f'<div class="k-text">{escape(message.text)}</div>']
     if message.status.value != "complete":
         parts.append(f'<p class="k-outcome">{words("message_" + message.status.value)}</p>')

@@ -60,6 +60,12 @@ window.kefuPanel = () => setTimeout(() => {
   if (heading && opener) heading.focus({ preventScroll: true });
 }, 50);
 window.kefuTop = () => setTimeout(() => { const line = $("#k-line .k-notice"); if (line) line.scrollIntoView({ block: "nearest" }); }, 50);
+// What was saved may differ from what was typed: show the new defaults.
+window.kefuSaved = () => setTimeout(() => {
+  const form = $("#k-company form");
+  if (form && $("#k-line .k-saved")) form.reset();
+  window.kefuTop();
+}, 50);
 
 trigger("staff_open", {});
 showHash();
