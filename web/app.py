@@ -32,14 +32,12 @@ def create_app(services: Services, *, pages: bool = True) -> FastAPI:
 
     Without `pages` the Gradio pages are left out, for tests that need only the API.
     """
-    settings = services.settings
     app = FastAPI(
         title="Kefu",
         version="1",
         openapi_url="/api/openapi.json",
         docs_url=None,  # the usual pages load scripts from another host
         redoc_url=None,
-        root_path=settings.web.root_path,
         lifespan=_lifespan,
     )
     context = _context(services)
@@ -79,7 +77,7 @@ def _add_middleware(app: FastAPI, context: WebContext) -> None:
     app.add_middleware(StaffGate, gate=context.gate)
     app.add_middleware(BodyLimit, limits=limits)
     app.add_middleware(SecurityHeaders)
-    app.add_middleware(RootPath)
+    app.add_middleware(RootPath, root_path=context.services.settings.web.root_path)
     app.add_middleware(RequestLog)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import threading
 from types import FrameType
 from typing import Any
@@ -49,8 +50,12 @@ class KefuServer(uvicorn.Server):
         self._lifecycle = lifecycle
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stops intake at the first signal; a second one exits at once."""
-        super().handle_exit(sig, frame)
+        """Stops intake at the first signal; a second Ctrl-C exits at once.
+
+        Unlike uvicorn's, it does not raise the signal again afterwards: an orderly end is 0.
+        """
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
         self._lifecycle.begin_stop()
 
     async def shutdown(self, sockets: list[Any] | None = None) -> None:

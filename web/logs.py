@@ -17,8 +17,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bot.settings import LogSettings
 from web.errors import problem_response
 
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
-_QUIET = ("uvicorn.access", "httpx", "httpcore", "alembic", "faiss", "sentence_transformers", "gradio")
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "taskName",
+    "color_message",
+}
+_QUIET = (
+    "uvicorn.access",
+    "httpx",
+    "httpx2",
+    "httpcore",
+    "alembic",
+    "faiss",
+    "sentence_transformers",
+    "gradio",
+)
 _log = logging.getLogger("web.request")
 
 

@@ -34,17 +34,23 @@ _FORMS = (
 
 
 class RootPath:
-    """Lets a proxy strip its sub-path or leave it: the path is made to start with it either way."""
+    """Tells routes the sub-path behind the proxy, whether the proxy strips it or leaves it.
 
-    def __init__(self, app: ASGIApp) -> None:
+    By the ASGI specification `path` includes `root_path`; mounted apps rely on that.
+    """
+
+    def __init__(self, app: ASGIApp, root_path: str) -> None:
         self._app = app
+        self._root_path = root_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Completes `path`, which by the ASGI specification includes `root_path`."""
-        root = scope.get("root_path", "")
+        """Sets `root_path` and completes `path`."""
+        root = self._root_path
         path = scope.get("path", "")
-        if root and path != root and not path.startswith(root + "/"):
-            scope["path"] = root + path
+        if root and scope["type"] in ("http", "websocket"):
+            scope["root_path"] = root
+            if path != root and not path.startswith(root + "/"):
+                scope["path"] = root + path
         await self._app(scope, receive, send)
 
 

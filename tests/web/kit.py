@@ -19,6 +19,7 @@ from bot.settings import Settings, load_settings
 from tests.fakes import FakeChatModel, FakeEmbedder
 
 RETURNS = "# Returns\n\nGift wrapping costs 3.20 euros per book. Returns are free for 30 days.\n"
+QUICK = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 
 
 def make_settings(folder: Path, **groups: dict[str, Any]) -> Settings:
@@ -46,15 +47,15 @@ def build_services(settings: Settings, model: FakeChatModel) -> Services:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     shutil.copy(_migrated(), settings.data_dir / "kefu.db")
     services = assemble(settings, embedder=FakeEmbedder(), model=model)
-    quick = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
     hours = settings.web.login_hours
-    accounts = AccountStore(services.engine, login_hours=hours, hasher=quick)
+    accounts = AccountStore(services.engine, login_hours=hours, hasher=QUICK)
     return replace(services, accounts=accounts)
 
 
 def serve(folder: Path, port: int, token_delay_s: float) -> None:
     """Runs a server process whose model writes a long answer slowly."""
     from web.app import create_app
+    from web.console import sole_server
     from web.lifecycle import make_server
     from web.logs import configure_logs
 
@@ -63,7 +64,8 @@ def serve(folder: Path, port: int, token_delay_s: float) -> None:
     model = FakeChatModel(answer=lambda _: "word " * 150, token_delay_s=token_delay_s)
     services = build_services(settings, model)
     app = create_app(services, pages=False)
-    make_server(app, app.state.context.lifecycle, services).run()
+    with sole_server(settings.data_dir):
+        make_server(app, app.state.context.lifecycle, services).run()
 
 
 def staff_token(services: Services, role: str = "admin") -> str:
