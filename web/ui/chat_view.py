@@ -25,6 +25,7 @@ _THUMB_UP = "M3 11h4v9H3zM7 11l4-8c2 0 3 1 3 3l-1 4h6c1.5 0 2.3 1 2 2.5l-1.3 6c-
 _THUMB_DOWN = (
     "M3 13h4V4H3zM7 13l4 8c2 0 3-1 3-3l-1-4h6c1.5 0 2.3-1 2-2.5l-1.3-6C18 4.5 17.3 4 16 4H7"
 )
+_WHO = {Role.CUSTOMER: "you", Role.BOT: "bot", Role.AGENT: "agent", Role.SYSTEM: "system"}
 _MARKER = re.compile(r"\[(\d{1,2})\]")
 
 
@@ -119,7 +120,7 @@ def _message(message: Message, words: Words, *, is_last: bool) -> str:
 
 
 def _bubble(role: Role, body: str, words: Words, *, author: str | None = None) -> str:
-    who = escape(author) if author else words(role.value)
+    who = escape(author) if author else words(_WHO[role])
     return (
         f'<article class="k-message k-{role.value}"><h3 class="k-hidden">{who}</h3>'
         f'<div class="k-bubble"><div class="k-text">{body}</div></div></article>'

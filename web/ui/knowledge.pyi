@@ -51,11 +51,8 @@ class NamedFile(gr.File):  # type: ignore[misc]  # Gradio is not typed
             return None
         files = payload if isinstance(payload, ListFiles) else [payload]
         return [Picked(Path(file.path), file.orig_name or Path(file.path).name) for file in files]
-    from collections.abc import Callable, Sequence
-    from typing import TYPE_CHECKING, Any, Literal
-
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
     from gradio.blocks import Block
-
     if TYPE_CHECKING:
         from gradio.components import Timer
         from gradio.components.base import Component
