@@ -8,7 +8,7 @@ that nothing carries is given up in favor of a quotation.
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,7 @@ _SUPPORTED_SCORE = 0.6
 _COSINE_LOW, _COSINE_HIGH = 0.80, 0.90
 
 _MAX_EMBEDDED = 8
+_OWN_WORDS, _OWN_BIGRAMS = 2, 3  # words from which a sentence says something of its own
 
 _OWN_MARKS = re.compile(r"\s*[\[【［](?:\d{1,2}(?:\s*[,，、]\s*)?)+[\]】］]")
 _PREAMBLE = re.compile(r"^\s*(?:答案|回答|答|Answer|Reply)\s*[:：]\s*", re.IGNORECASE)
@@ -51,6 +52,7 @@ class Checked:
     text: str
     citations: tuple[Citation, ...] = ()
     grounding: Grounding = field(default_factory=lambda: Grounding(0.0, "none"))
+    is_evasive: bool = False  # it said something of its own that no passage says
 
     @property
     def is_carried(self) -> bool:
@@ -99,11 +101,14 @@ class Grounder:
         sentences = [text[start:end] for start, end in spans]
         matches = [evidence.match(sentence) for sentence in sentences]
         known = evidence.figures | figures(query)
-        kept: list[tuple[tuple[int, int], _Match | None]] = []
-        for span, sentence, match in zip(spans, sentences, matches, strict=True):
-            if _is_kept(sentence, match, known):
-                kept.append((span, match))
-        return _assemble(text, kept)
+        kept = [
+            (span, match)
+            for span, sentence, match in zip(spans, sentences, matches, strict=True)
+            if not evidence.is_echo(sentence) and _is_kept(sentence, match, known)
+        ]
+        checked = _assemble(text, kept)
+        is_evasive = not checked.is_carried and any(map(evidence.is_own, sentences))
+        return replace(checked, is_evasive=is_evasive)
 
     def quote(self, query: str, hits: Sequence[ScoredChunk]) -> Checked | None:
         """Returns the sentences that answer the query best, word for word; None without any."""
@@ -129,6 +134,7 @@ class _Evidence:
 
     def __init__(self, query: str, hits: Sequence[ScoredChunk], embed: Embed | None) -> None:
         self._asked = words(query)
+        self._asked_figures = figures(query)
         self._embed = embed
         self._runs = [run for hit in hits for run in _runs(hit)]
         self.figures = frozenset[Figure]().union(*(figures(hit.chunk.text) for hit in hits))
@@ -142,6 +148,16 @@ class _Evidence:
             for word in found:
                 counts[word] = counts.get(word, 0) + 1
         self._counts = counts
+
+    def is_echo(self, sentence: str) -> bool:
+        """True where a sentence only repeats the question."""
+        claimed = words(sentence)
+        return bool(claimed) and claimed <= self._asked and figures(sentence) <= self._asked_figures
+
+    def is_own(self, sentence: str) -> bool:
+        """True where a sentence says more than yes or no, without figures, and no echo."""
+        least = _OWN_BIGRAMS if is_chinese(sentence) else _OWN_WORDS
+        return len(words(sentence) - self._asked) >= least and not figures(sentence)
 
     def match(self, sentence: str) -> _Match | None:
         """Returns the run that carries the sentence best; None where it claims nothing."""

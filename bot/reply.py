@@ -196,14 +196,17 @@ class ReplyFlow:
     def _ground(
         self, draft: Draft, retrieval: Retrieval, prompt: Prompt
     ) -> tuple[Checked, Decision]:
-        """Checks the model's text; where nothing carries it, a strong passage is quoted."""
+        """Checks the model's text; where nothing carries it, the best passage is quoted.
+
+        Not so where the model said something else in words: then only strong evidence is.
+        """
         hits = retrieval.hits[: prompt.n_passages]
         checked = self._parts.grounder.check(draft.text, draft.query, hits)
         if checked.is_carried:
             return checked, decide_on_grounding(True, has_quote=False)
         strong = (1 + self._settings.relevance_threshold) / 2
         quoted = None
-        if retrieval.relevance >= strong:
+        if retrieval.relevance >= strong or not checked.is_evasive:
             quoted = self._parts.grounder.quote(draft.query, hits)
         decision = decide_on_grounding(False, has_quote=quoted is not None)
         if quoted is None:
@@ -214,19 +217,20 @@ class ReplyFlow:
     def _cite(self, turn: Turn, draft: Draft, outcome: tuple[Checked, Decision]) -> Iterator[Event]:
         checked, decision = outcome
         yield Citations(checked.citations)
+        company = self._parts.company.get(draft.language)
         text = checked.text
         if turn.dialogue.state is ConversationState.QUEUED:
-            contact = self._parts.company.get(draft.language).contact
             pending = self._parts.catalogue.text(
-                "chat.handoff_pending", draft.language, contact=contact
+                "chat.handoff_pending", draft.language, contact=company.contact
             )
             text = f"{text}\n\n{pending}"
         draft.text = text
         with draft.timed("suggest"):
             asked = [exchange.question for exchange in turn.dialogue.history]
-            own = self._parts.company.get(draft.language).suggestions
             hits = draft.retrieval.hits if draft.retrieval else ()
-            suggestions = self._parts.suggester.follow_ups(hits, own, [*asked, turn.text])
+            suggestions = self._parts.suggester.follow_ups(
+                hits, company.suggestions, [*asked, turn.text]
+            )
         draft.reply = replace(
             self.reply(turn, draft, decision),
             citations=checked.citations,

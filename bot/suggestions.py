@@ -18,13 +18,13 @@ _MAX_CHARS = 60
 _MIN_CHARS = 5
 _QUESTION = re.compile(
     r"^(?:how|what|when|where|which|why|who|can|could|do|does|is|are|will|may|should)\b.*\?$"
-    r"|.*(?:怎么|如何|多久|多少|什么|哪|几|吗|能否|是否|能不能|可以|呢).*[？?]?$",
+    r"|.*(?:怎么|如何|多久|多少|什么|谁|哪|几|吗|能否|是否|能不能|可以|呢).*[？?]?$",
     re.IGNORECASE,
 )
 _LABEL = re.compile(
     r"^(?:问题?|Q|Question|FAQ)\s*\d*\s*[:：.、]\s*|^[\d一二三四五六七八九十]+[.、)]\s*", re.I
 )
-_SAME = 0.6  # share of common words from which two questions are one
+_SAME = 0.5  # share of the longer question's words that two have in common if they are one
 
 
 class Retriever(Protocol):
@@ -102,6 +102,4 @@ def _mark(question: str) -> str:
 
 
 def _is_known(claimed: frozenset[str], seen: Sequence[frozenset[str]]) -> bool:
-    return any(
-        len(claimed & other) / max(1, min(len(claimed), len(other))) >= _SAME for other in seen
-    )
+    return any(len(claimed & other) / max(1, len(claimed), len(other)) >= _SAME for other in seen)

@@ -133,3 +133,15 @@ def test_quotes_are_always_word_for_word(answer: list[str], passage: list[str]) 
     numbers = {citation.n for citation in checked.citations}
     assert {c.citation for c in checked.grounding.sentences if c.citation} == numbers
     assert all(f"[{n}]" in checked.text for n in numbers)
+
+
+def test_echo_of_the_question_is_no_answer() -> None:
+    checked = check("退货运费由谁承担？", "退货运费由谁承担")
+    assert not checked.is_carried
+    assert not checked.is_evasive
+
+
+def test_evasion_is_told_from_a_bare_or_wrong_answer() -> None:
+    assert check("资料里没有提到学生优惠。", "学生证有优惠吗").is_evasive
+    assert not check("能。", "能退货吗").is_evasive
+    assert not check("99 天。", "能退货吗").is_evasive
