@@ -32,10 +32,12 @@ def serve(
 ) -> None:
     """Run the server: database, weights, pages and API."""
     from web.console import settings_in_force
-    from web.serving import run
 
     given = {"host": host, "port": port}
-    run(settings_in_force(web={name: value for name, value in given.items() if value is not None}))
+    settings = settings_in_force(web={name: v for name, v in given.items() if v is not None})
+    from web.serving import run  # after the settings, so that a wrong one is said at once
+
+    run(settings)
 
 
 @app.command()

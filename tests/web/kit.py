@@ -45,7 +45,8 @@ def _migrated() -> Path:
 def build_services(settings: Settings, model: FakeChatModel) -> Services:
     """Assembles everything as the product does, around fake weights and quick passwords."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    shutil.copy(_migrated(), settings.data_dir / "kefu.db")
+    if not (settings.data_dir / "kefu.db").exists():
+        shutil.copy(_migrated(), settings.data_dir / "kefu.db")
     services = assemble(settings, embedder=FakeEmbedder(), model=model)
     hours = settings.web.login_hours
     accounts = AccountStore(services.engine, login_hours=hours, hasher=QUICK)
