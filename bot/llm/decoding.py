@@ -69,6 +69,8 @@ class Decoder:
         end_ids: tokens that end an answer; they are never given out.
         banned_ids: control tokens that are never chosen.
         n_draft: tokens to guess ahead at most; 0 switches prompt lookup off.
+        n_careful: guesses while the last ones were not all right, for models that read a few
+            rows much quicker than many.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Decoder:
         end_ids: frozenset[int],
         banned_ids: Sequence[int],
         n_draft: int,
+        n_careful: int,
     ) -> None:
         self.prefixes = PrefixCache()
         self._model = model
@@ -85,6 +88,7 @@ class Decoder:
         self._end_ids = end_ids
         self._banned = torch.tensor(banned_ids, dtype=torch.int64, device=self._device)
         self._n_draft = n_draft
+        self._n_careful = min(n_careful, n_draft)
 
     def steps(
         self, prompt: Prompt, params: GenerationParams
@@ -122,8 +126,10 @@ class Decoder:
                 return reason
             yield new
             cache.crop(len(chosen) - 1 - len(draft))  # a negative number: the guesses not taken
+            was_right = bool(draft) and len(chosen) > len(draft)
+            n_guesses = self._n_draft if was_right else self._n_careful
             left = params.max_new_tokens - history.n_new
-            draft = history.draft(min(self._n_draft, left - 1))
+            draft = history.draft(min(n_guesses, left - 1))
             logits = self._forward([history.last, *draft], cache, n_logits=1 + len(draft))
 
     def _accept(

@@ -37,7 +37,7 @@ class LocalModelOptions:
         threads: of torch on the CPU; 0 leaves its default, all cores.
         max_active: answers that are written at the same time, taking turns step by step.
         max_waiting: further requests that may wait.
-        prompt_lookup_tokens: tokens guessed ahead from the text; 0 switches it off.
+        prompt_lookup_tokens: tokens guessed ahead from the text at most; 0 switches it off.
         int8_decoding: keeps 8-bit copies of the weights for decoding on the CPU.
     """
 
@@ -80,6 +80,7 @@ class LocalChatModel:
             end_ids=self._tokenizer.end_ids,
             banned_ids=self._tokenizer.banned_ids,
             n_draft=options.prompt_lookup_tokens,
+            n_careful=packing.MAX_ROWS - 1 if self._is_packed else options.prompt_lookup_tokens,
         )
         self._max_tokens = int(self._model.config.max_position_embeddings)
         self._line = Line(
@@ -227,7 +228,8 @@ def _dtype(device: torch.device) -> torch.dtype:
     """Bfloat16 where the hardware has it; elsewhere it would be emulated slowly."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    abilities = torch.cpu.get_capabilities()
+    read_abilities = getattr(torch.cpu, "get_capabilities", None)  # older torch lacks it
+    abilities = read_abilities() if read_abilities else {}
     has_bf16 = any(abilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
     return torch.bfloat16 if has_bf16 else torch.float32
 

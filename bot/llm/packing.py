@@ -7,7 +7,7 @@ prefill is bound by arithmetic and keeps the full weight. CPU only.
 import torch
 from torch import Tensor, nn
 
-_MAX_ROWS = 4  # above it the full weight is quicker
+MAX_ROWS = 4  # above it the full weight is quicker
 _BLOCK_ROWS = 8192  # packed at a time, which bounds the float32 copies
 
 
@@ -37,7 +37,7 @@ class PackedLinear(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         """(…, in) to (…, out), by the packed weight for at most four rows."""
         rows = input.reshape(-1, self.in_features)
-        if len(rows) > _MAX_ROWS:
+        if len(rows) > MAX_ROWS:
             return nn.functional.linear(input, self.weight, self.bias)
         output = torch._weight_int8pack_mm(rows, self.packed, self.scales)
         if self.bias is not None:

@@ -33,7 +33,11 @@ def tokenizer(folder: Path, model: Any) -> ChatTokenizer:
 
 def _decoder(model: Any, tokenizer: ChatTokenizer, n_draft: int) -> Decoder:
     return Decoder(
-        model, end_ids=tokenizer.end_ids, banned_ids=tokenizer.banned_ids, n_draft=n_draft
+        model,
+        end_ids=tokenizer.end_ids,
+        banned_ids=tokenizer.banned_ids,
+        n_draft=n_draft,
+        n_careful=3,
     )
 
 
@@ -110,7 +114,9 @@ def test_lookup_takes_several_tokens_a_pass() -> None:
     results = []
     for n_draft in (0, 4):
         copier = _Copier(100)
-        decoder = Decoder(copier, end_ids=frozenset({13}), banned_ids=[], n_draft=n_draft)
+        decoder = Decoder(
+            copier, end_ids=frozenset({13}), banned_ids=[], n_draft=n_draft, n_careful=2
+        )
         tokens, reason, _ = _write(decoder, prompt, GenerationParams())
         results.append((tokens, reason, copier.n_passes))
     assert results[0] == (list(range(2, 13)), "eos", 12)
@@ -186,7 +192,7 @@ def test_long_prompt_is_read_in_chunks(model: Any, tokenizer: ChatTokenizer) -> 
 
 def test_answer_in_circles_is_cut() -> None:
     copier = _Copier(100)
-    decoder = Decoder(copier, end_ids=frozenset(), banned_ids=[], n_draft=4)
+    decoder = Decoder(copier, end_ids=frozenset(), banned_ids=[], n_draft=4, n_careful=2)
     tokens, reason, _ = _write(decoder, Prompt((1, 2, 3, 1), 0), GenerationParams(500))
     assert reason == "length"
     assert len(tokens) < 25
@@ -194,7 +200,7 @@ def test_answer_in_circles_is_cut() -> None:
 
 def test_length_limit_is_exact_with_drafts() -> None:
     for limit in range(1, 9):
-        decoder = Decoder(_Copier(100), end_ids=frozenset(), banned_ids=[], n_draft=4)
+        decoder = Decoder(_Copier(100), end_ids=frozenset(), banned_ids=[], n_draft=4, n_careful=2)
         prompt = Prompt((*range(1, 30), 99, 1), 0)
         tokens, reason, _ = _write(decoder, prompt, GenerationParams(limit))
         assert (tokens, reason) == (list(range(2, 2 + limit)), "length")
