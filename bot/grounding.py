@@ -114,7 +114,9 @@ class Grounder:
         """Returns the sentences that answer the query best, word for word; None without any."""
         evidence = _Evidence("", hits, self._embed)
         match = evidence.match(query)
-        if match is None or not match.run.text:
+        if match is not None and match.score < CITE_SCORE:
+            match = evidence.match_by_meaning(query)
+        if match is None or match.score < _KEEP_SCORE:
             return None
         citation = _citation(1, match)
         shown = _EMPHASIS.sub("", citation.quote).strip(" |")
@@ -178,10 +180,7 @@ class _Evidence:
     def _match_across(
         self, sentence: str, numbers: frozenset[Figure], best: _Match | None
     ) -> _Match | None:
-        """Compares with sentences in the other language: by figures, then by meaning.
-
-        Embedding is the slow part, so few sentences are tried, the best passages' first.
-        """
+        """Compares with sentences in the other language: by figures, then by meaning."""
         chinese = is_chinese(sentence)
         foreign = [
             run
@@ -192,14 +191,25 @@ class _Evidence:
         ]
         if numbers and len(foreign) == 1:
             return _better(best, _Match(foreign[0], _SUPPORTED_SCORE))
-        foreign = foreign[:_MAX_EMBEDDED]
-        if self._embed is None or not foreign:
-            return best
-        rows = self._embed([sentence, *(run.text for run in foreign)])  # (1 + n_foreign, dim)
-        for run, vector in zip(foreign, rows[1:], strict=True):
+        close = self._closest(sentence, foreign)
+        return best if close is None else _better(best, close)
+
+    def match_by_meaning(self, sentence: str) -> _Match | None:
+        """Returns the sentence of the best passages that is closest in meaning."""
+        singles = [run for run in self._runs if run.n_sentences == 1]
+        return self._closest(sentence, singles) or self.match(sentence)
+
+    def _closest(self, sentence: str, runs: Sequence[_Run]) -> _Match | None:
+        """Embedding is the slow part, so few runs are tried, the best passages' first."""
+        runs = runs[:_MAX_EMBEDDED]
+        if self._embed is None or not runs:
+            return None
+        rows = self._embed([sentence, *(run.text for run in runs)])  # (1 + n_runs, dim)
+        best: _Match | None = None
+        for run, vector in zip(runs, rows[1:], strict=True):
             meaning = (float(rows[0] @ vector) - _COSINE_LOW) / (_COSINE_HIGH - _COSINE_LOW)
             score = min(1.0, max(0.0, meaning)) - _RANK_PENALTY * (run.hit.rank - 1)
-            best = _better(best, _Match(run, score))
+            best = _better(best, _Match(run, round(max(0.0, score), 3)))
         return best
 
     def _weight(self, word: str) -> float:

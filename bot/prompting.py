@@ -139,6 +139,7 @@ class PromptBuilder:
 
 
 def _context(hit: ScoredChunk) -> str:
-    """Where a passage stands: title and headings, without repeats."""
-    parts = [part.strip() for part in (hit.title or hit.document, *hit.chunk.headings)]
+    """Where a passage stands: the title, and the headings that it does not begin with."""
+    above = [heading for heading in hit.chunk.headings if heading not in hit.chunk.text]
+    parts = [part.strip() for part in (hit.title or hit.document, *above)]
     return " › ".join(dict.fromkeys(part for part in parts if part))

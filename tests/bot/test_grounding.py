@@ -109,6 +109,17 @@ def test_quote_answers_in_the_documents_words() -> None:
 def test_quote_needs_a_passage() -> None:
     assert Grounder(embed=None).quote("运费", []) is None
     assert Grounder(embed=None).quote("???", HITS) is None
+    assert Grounder(embed=None).quote("quantum chromodynamics", HITS) is None
+
+
+def test_quote_is_found_by_meaning_where_words_differ() -> None:
+    def embed(texts: Sequence[str]) -> NDArray[np.float32]:
+        near = [[1.0, 0.0] if "postage" in t or "label" in t else [0.6, 0.8] for t in texts]
+        return np.array(near, dtype=np.float32)
+
+    quoted = Grounder(embed=embed).quote("who pays postage", HITS[:1])
+    assert quoted is not None
+    assert quoted.citations[0].quote == "The return label costs €6.90 in the EU."
 
 
 def test_long_sentence_is_quoted_in_part() -> None:
