@@ -126,6 +126,8 @@ async def _frames(threads: AnswerThreads, answer: RunningAnswer) -> AsyncIterato
 
 def encode(event: Event) -> str:
     """Returns the SSE frame of an event; JSON keeps every frame on one data line."""
+    name: str
+    body: object
     match event:
         case Status(stage, position):
             name, body = "status", _without_none({"stage": stage, "position": position})

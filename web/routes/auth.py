@@ -8,6 +8,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, select_autoescape
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from bot import audit
@@ -20,7 +21,25 @@ from web.security import COOKIE
 
 router = APIRouter(include_in_schema=False)
 HOME = "/staff/"
-Field = Annotated[str, Form()]
+
+
+class LoginForm(BaseModel):
+    """What the login page sends; a missing field is an empty one."""
+
+    name: str = ""
+    password: str = ""
+    next: str = ""
+    lang: str = ""
+
+
+class PasswordForm(BaseModel):
+    """What the page that changes a password sends."""
+
+    current: str = ""
+    new: str = ""
+    again: str = ""
+    next: str = ""
+    lang: str = ""
 
 
 @router.get("/login")
@@ -30,23 +49,17 @@ def login_page(request: Request, next: str = "", lang: str = "") -> Response:
 
 
 @router.post("/auth/login")
-def login(
-    request: Request,
-    context: ContextDep,
-    name: Field = "",
-    password: Field = "",
-    next: Field = "",
-    lang: Field = "",
-) -> Response:
+def login(request: Request, context: ContextDep, form: Annotated[LoginForm, Form()]) -> Response:
     """Checks the password and sets the login cookie."""
     address = context.gate.address(request)
+    target = _local(form.next)
     try:
-        token = context.services.accounts.login(name, password, address=address)
+        token = context.services.accounts.login(form.name, form.password, address=address)
     except (LoginFailed, LoginLocked) as error:
-        return _page(request, "login.html", lang=lang, error=error, next=_local(next), name=name)
-    audit.record(context.services.engine, name, action="login")
+        shown = {"next": target, "name": form.name}
+        return _page(request, "login.html", lang=form.lang, error=error, **shown)
+    audit.record(context.services.engine, form.name, action="login")
     user = context.services.accounts.resolve(token, kind="cookie")
-    target = _local(next)
     if user is not None and user.must_change_password:
         target = f"/auth/password?next={quote(target)}"
     return _with_cookie(request, context, token=token, target=target)
@@ -78,26 +91,21 @@ def password_page(
 
 @router.post("/auth/password")
 def change_password(
-    request: Request,
-    context: ContextDep,
-    current: Field = "",
-    new: Field = "",
-    again: Field = "",
-    next: Field = "",
-    lang: Field = "",
+    request: Request, context: ContextDep, form: Annotated[PasswordForm, Form()]
 ) -> Response:
     """Sets a password of the user's own; other logins end."""
     user = context.gate.user(request)
     if user is None:
         return RedirectResponse(_root(request) + "/login", 303)
+    target = _local(form.next)
     try:
-        if new != again:
+        if form.new != form.again:
             raise HttpProblem("passwords_differ")
-        token = context.services.accounts.change_password(user.name, current, new)
+        token = context.services.accounts.change_password(user.name, form.current, form.new)
     except (LoginFailed, LoginLocked, PasswordRejected, HttpProblem) as error:
-        return _page(request, "password.html", lang=lang, error=error, next=_local(next))
+        return _page(request, "password.html", lang=form.lang, error=error, next=target)
     audit.record(context.services.engine, user.name, action="password.change")
-    return _with_cookie(request, context, token=token, target=_local(next))
+    return _with_cookie(request, context, token=token, target=target)
 
 
 def _with_cookie(request: Request, context: WebContext, *, token: str, target: str) -> Response:
