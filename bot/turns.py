@@ -6,7 +6,9 @@
 3. `finish`: everything about the answer, in one transaction.
 """
 
+import contextlib
 import secrets
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -65,6 +67,11 @@ class TurnStore:
     def __init__(self, engine: Engine, *, history_turns: int) -> None:
         self._engine = engine
         self._history_turns = history_turns
+        # SQLite has one writer; threads that wait here are woken at once, while its own wait
+        # sleeps ever longer. Other processes still meet in SQLite.
+        self._writing: contextlib.AbstractContextManager[object] = (
+            threading.Lock() if engine.dialect.name == "sqlite" else contextlib.nullcontext()
+        )
 
     def open(
         self,
@@ -86,7 +93,7 @@ class TurnStore:
             ConversationNotFound: no such conversation.
             AnswerInProgress: its previous answer is still being written.
         """
-        with self._engine.begin() as connection:
+        with self._writing, self._engine.begin() as connection:
             conversation = _lock(connection, conversation_id, title=text[:_TITLE_CHARS])
             rows = self._recent(connection, conversation_id, client_id)
             repeated = next((row for row in rows if client_id and row.client_id == client_id), None)
@@ -107,7 +114,7 @@ class TurnStore:
             MessageNotFound: no current bot message of that id.
             AnswerInProgress: an answer is being written.
         """
-        with self._engine.begin() as connection:
+        with self._writing, self._engine.begin() as connection:
             old = _bot_message(connection, message_id)
             conversation = _lock(connection, ConversationId(old.conversation_id))
             rows = self._recent(connection, old.conversation_id, None)
@@ -134,7 +141,7 @@ class TurnStore:
 
     def checkpoint(self, message_id: MessageId, text: str) -> bool:
         """Stores the text so far; False where somebody ended the turn from outside."""
-        with self._engine.begin() as connection:
+        with self._writing, self._engine.begin() as connection:
             done = connection.execute(
                 update(MessageRow)
                 .where(MessageRow.id == message_id, MessageRow.status == MessageStatus.STREAMING)
@@ -146,7 +153,7 @@ class TurnStore:
         """Writes the finished turn; a failed regeneration leaves the old answer in place."""
         is_failed = result.reply.status is MessageStatus.FAILED
         replaced = turn.reply_id if is_failed else turn.supersedes
-        with self._engine.begin() as connection:
+        with self._writing, self._engine.begin() as connection:
             connection.execute(
                 update(MessageRow)
                 .where(MessageRow.id == turn.reply_id)
@@ -171,7 +178,7 @@ class TurnStore:
         where: list[ColumnElement[bool]] = [MessageRow.status == MessageStatus.STREAMING]
         if conversation_id is not None:
             where.append(MessageRow.conversation_id == conversation_id)
-        with self._engine.begin() as connection:
+        with self._writing, self._engine.begin() as connection:
             done = connection.execute(
                 update(MessageRow)
                 .where(*where)
@@ -185,7 +192,7 @@ class TurnStore:
         Raises:
             ConversationNotFound: no such conversation.
         """
-        with self._engine.begin() as connection:
+        with self._writing, self._engine.begin() as connection:
             conversation = _lock(connection, conversation_id)
             if conversation.state != ConversationState.PERSON:
                 _leave_conversation(
