@@ -157,7 +157,7 @@ class _Server:
 def _running(command: Sequence[str], environment: dict[str, str], ready: str) -> Iterator[_Server]:
     """Runs a server until its `ready` URL answers, and ends it afterwards."""
     process = subprocess.Popen(  # noqa: S603  # our own arguments
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        _with(environment, command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         _wait_for(ready, process)
@@ -165,6 +165,11 @@ def _running(command: Sequence[str], environment: dict[str, str], ready: str) ->
     finally:
         process.terminate()
         process.wait(timeout=30)
+
+
+def _with(environment: dict[str, str], command: Sequence[str]) -> list[str]:
+    """The command with further environment variables; only `bot.settings` reads ours."""
+    return ["env", *(f"{name}={value}" for name, value in environment.items()), *command]
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
@@ -213,7 +218,7 @@ def _instant_model() -> Iterator[str]:
     """Serves an OpenAI-compatible model in its own process that answers at once."""
     port = _free_port()
     command = [sys.executable, "-m", "web.bench", str(port)]
-    with _running(command, dict(os.environ), f"http://127.0.0.1:{port}/v1/models") as server:
+    with _running(command, {}, f"http://127.0.0.1:{port}/v1/models") as server:
         yield server.url
 
 
@@ -247,7 +252,7 @@ def _transformers_serve(
     command = Path(sys.executable).with_name("transformers")
     port = _free_port()
     threads = str(settings.llm.threads or os.cpu_count() or 1)
-    environment = dict(os.environ) | {"OMP_NUM_THREADS": threads, "HF_HUB_OFFLINE": "1"}
+    environment = {"OMP_NUM_THREADS": threads, "HF_HUB_OFFLINE": "1"}
     arguments = ["serve", str(weights), "--port", str(port), "--dtype", "auto"]
     with _running([str(command), *arguments], environment, f"http://127.0.0.1:{port}/health"):
         ask = _openai_customer(
@@ -261,8 +266,8 @@ def _transformers_serve(
 
 
 def _environment(settings: Settings, folder: Path, weights: Path) -> dict[str, str]:
-    """The settings in force for the benchmark's servers, without limits per address."""
-    return dict(os.environ) | {
+    """Settings of the benchmark's servers: a folder of their own, no limits per address."""
+    return {
         "KEFU_DATA_DIR": str(folder),
         "KEFU_LLM__WEIGHTS": str(weights),
         "KEFU_LLM__THREADS": str(settings.llm.threads),
@@ -274,7 +279,7 @@ def _environment(settings: Settings, folder: Path, weights: Path) -> dict[str, s
 
 def _kefu(arguments: Sequence[str], environment: dict[str, str]) -> None:
     command = [sys.executable, "-m", "web.cli", *arguments]
-    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    subprocess.run(_with(environment, command), check=True, stdout=subprocess.DEVNULL)  # noqa: S603
 
 
 def _questions() -> list[str]:
