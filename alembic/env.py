@@ -4,10 +4,10 @@ A caller that already has a connection (the application, tests) passes it in
 `config.attributes["connection"]`; the `alembic` command reads the settings.
 """
 
+from alembic import context
 from sqlalchemy import create_engine
 
 import bot.tables  # noqa: F401  # registers its tables on the shared metadata
-from alembic import context
 from bot.settings import load_settings
 from knowledge.tables import Base
 

@@ -5,9 +5,9 @@ Follows: ${down_revision | comma,n}
 """
 
 import sqlalchemy as sa
+from alembic import op
 
 import knowledge.tables
-from alembic import op
 ${imports if imports else ""}
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}

@@ -3,12 +3,11 @@
 from importlib.resources import files
 from pathlib import Path
 
+from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event
-
-from alembic import command
 
 
 def open_database(url: str) -> Engine:

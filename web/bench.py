@@ -25,8 +25,8 @@ from pathlib import Path
 import httpx
 import psutil
 import uvicorn
-from bot.llm.weights import resolve
 
+from bot.llm.weights import resolve
 from bot.settings import Settings
 from web.load import Ask, CountTokens, Timing, closed_loop, kefu_customer, open_loop
 from web.load import openai_customer as _openai_customer
@@ -296,7 +296,6 @@ def _questions() -> list[str]:
 def _prompts(folder: Path, timings: Sequence[Timing]) -> list[str]:
     """The prompts behind our answers, as stored with them: JSON message lists."""
     from bot.conversations import ConversationStore
-
     from bot.database import open_database
 
     engine = open_database(f"sqlite:///{folder.absolute() / 'kefu.db'}")

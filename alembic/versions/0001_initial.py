@@ -5,9 +5,9 @@ Follows:
 """
 
 import sqlalchemy as sa
+from alembic import op
 
 import knowledge.tables
-from alembic import op
 
 revision = "0001"
 down_revision = None

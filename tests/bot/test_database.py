@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from sqlalchemy import Engine, inspect, text
 
-from alembic import command
 from bot import database
 from bot.database import is_current, open_database, upgrade
 from knowledge.tables import Base
