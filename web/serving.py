@@ -24,8 +24,8 @@ def run(settings: Settings) -> None:
     Raises:
         CommandError: the folder is served already, or the address cannot be used.
     """
-    configure_logs(settings.log)
     with sole_server(settings.data_dir), _listening_socket(settings) as listener:
+        configure_logs(settings.log)
         _log_settings(settings)
         engine = open_database(settings.database_url)
         upgrade(engine)

@@ -1,4 +1,5 @@
 import json
+import socket
 import subprocess
 import sys
 import tarfile
@@ -18,6 +19,7 @@ from web.cli import app
 from web.console import CommandError, is_served, print_table, sole_server
 from web.demo import save_texts
 from web.loading import find_files
+from web.serving import create_first_admin
 
 ROOT = Path(__file__).parents[2]
 
@@ -230,3 +232,22 @@ def test_bad_question_file_is_explained(folder: Path, tmp_path: Path, line: str)
             file, services.retriever, services.documents, settings=services.settings
         )
     services.close()
+
+
+def test_first_admin_is_made_once(tmp_path: Path) -> None:
+    services = build_services(make_settings(tmp_path), FakeChatModel())
+    password = create_first_admin(services.accounts)
+    assert password is not None
+    assert services.accounts.login("admin", password)
+    assert create_first_admin(services.accounts) is None
+    services.close()
+
+
+def test_used_port_is_said_before_anything_is_loaded(folder: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        failed = kefu("serve", "--port", str(port))
+    assert f"port {port}" in str(failed.exception)
+    assert not (folder / "kefu.db").exists()

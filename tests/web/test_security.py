@@ -173,6 +173,7 @@ def test_wrong_password_is_said_in_the_page(client: TestClient, services: Servic
     assert 'role="alert"' in answer.text
     assert "用户名或密码错误" in answer.text
     assert "wrong<b>" not in answer.text
+    assert 'href="/login?lang=en' in answer.text
 
 
 def test_too_many_passwords_are_slowed(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from web.dependencies import ContextDep, WebContext
 from web.errors import STATUS, HttpProblem, describe, kind_of
 from web.language import ui_language
 from web.security import COOKIE
+from web.ui.language import COOKIE as LANGUAGE_COOKIE
 
 router = APIRouter(include_in_schema=False)
 HOME = "/staff/"
@@ -128,7 +129,8 @@ def _page(
 ) -> Response:
     """Renders a form, with what went wrong the last time."""
     catalogue = request.app.state.catalogue
-    language = ui_language(lang or request.headers.get("accept-language", ""))
+    chosen = lang or request.cookies.get(LANGUAGE_COOKIE, "")
+    language = ui_language(chosen or request.headers.get("accept-language", ""))
     headers = {"Cache-Control": "no-store"}
     status = 200
     if error is not None:
@@ -136,17 +138,15 @@ def _page(
         values["title"], values["detail"] = describe(error, catalogue, language)
     if isinstance(error, LoginLocked):
         headers["Retry-After"] = str(error.retry_after_s)
-    html = (
-        _templates()
-        .get_template(template)
-        .render(
-            values,
-            language=language,
-            root=_root(request),
-            min_chars=MIN_PASSWORD_CHARS,
-            max_chars=MAX_PASSWORD_CHARS,
-            t=lambda key: catalogue.text(f"login.{key}", language),
-        )
+    page = _templates().get_template(template)
+    html = page.render(
+        values,
+        language=language,
+        root=_root(request),
+        here="/login" if template == "login.html" else "/auth/password",
+        min_chars=MIN_PASSWORD_CHARS,
+        max_chars=MAX_PASSWORD_CHARS,
+        t=lambda key: catalogue.text(f"login.{key}", language),
     )
     return HTMLResponse(html, status, headers=headers)
 
