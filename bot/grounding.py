@@ -28,7 +28,8 @@ _ASKED_WEIGHT = 0.35  # words the question already had prove little
 _HEADING_WEIGHT = 0.6  # words found only in the title or the headings of the passage
 
 CITE_SCORE = 0.35  # a sentence with less gets no citation
-_KEEP_SCORE = 0.2  # one with less is cut where others carry the answer
+_KEEP_SCORE = 0.3  # one with less is cut
+_QUOTE_SCORE = 0.2  # a passage that fits a question less is not quoted
 _SUPPORTED_SCORE = 0.6
 
 # Cosines of multilingual-e5 between a sentence and its translation lie around 0.90, between
@@ -36,10 +37,13 @@ _SUPPORTED_SCORE = 0.6
 _COSINE_LOW, _COSINE_HIGH = 0.80, 0.90
 
 _MAX_EMBEDDED = 8
+_MAX_SENTENCES = 8  # more is a passage copied out, not an answer
 _OWN_WORDS, _OWN_BIGRAMS = 2, 3  # words from which a sentence says something of its own
 
 _OWN_MARKS = re.compile(r"\s*[\[【［](?:\d{1,2}(?:\s*[,，、]\s*)?)+[\]】］]")
 _PREAMBLE = re.compile(r"^\s*(?:答案|回答|答|Answer|Reply)\s*[:：]\s*", re.IGNORECASE)
+_LAYOUT = re.compile(r"^\s*\[\d{1,2}\](?:.* › .*|[^。.！!？?:：,，\n]*)$\n?", re.MULTILINE)
+_LABEL = re.compile(r"^(?:回答|答案|答|说明|内容|answer|a)\s*[:：]\s*", re.IGNORECASE)
 _EMPHASIS = re.compile(r"\*\*|__|`")
 _END_MARKS = re.compile(r"[\s。！？!?.；;：:，,]*$")
 _CLAUSE = re.compile(r"[，,、；;]")
@@ -106,7 +110,7 @@ class Grounder:
             for span, sentence, match in zip(spans, sentences, matches, strict=True)
             if not evidence.is_echo(sentence) and _is_kept(sentence, match, known)
         ]
-        checked = _assemble(text, kept)
+        checked = _assemble(text, kept[:_MAX_SENTENCES])
         is_evasive = not checked.is_carried and any(map(evidence.is_own, sentences))
         return replace(checked, is_evasive=is_evasive)
 
@@ -116,18 +120,21 @@ class Grounder:
         match = evidence.match(query)
         if match is not None and match.score < CITE_SCORE:
             match = evidence.match_by_meaning(query)
-        if match is None or match.score < _KEEP_SCORE:
+        if match is None or match.score < _QUOTE_SCORE:
             return None
         citation = _citation(1, match)
-        shown = _EMPHASIS.sub("", citation.quote).strip(" |")
+        shown = _LABEL.sub("", _EMPHASIS.sub("", citation.quote).strip(" |"))
         checks = (SentenceCheck(shown, 1.0, 1),)
         return Checked(f"{_END_MARKS.sub('', shown)} [1]{_end_mark(shown)}", (citation,),
                        Grounding(1.0, "supported", checks))  # fmt: skip
 
 
 def clean_answer(answer: str) -> str:
-    """Returns the model's text without reference marks, preambles and emphasis of its own."""
-    text = _OWN_MARKS.sub("", _PREAMBLE.sub("", answer))
+    """Returns the model's text without reference marks, preambles and emphasis of its own.
+
+    Headings of passages, which a small model may copy from the prompt, go too.
+    """
+    text = _OWN_MARKS.sub("", _PREAMBLE.sub("", _LAYOUT.sub("", answer)))
     return _EMPHASIS.sub("", text).strip()
 
 
@@ -139,6 +146,7 @@ class _Evidence:
         self._asked_figures = figures(query)
         self._embed = embed
         self._runs = [run for hit in hits for run in _runs(hit)]
+        self._headings = {run.context for run in self._runs}
         self.figures = frozenset[Figure]().union(*(figures(hit.chunk.text) for hit in hits))
         self.figures |= frozenset[Figure]().union(
             *(figures(" ".join((hit.title, *hit.chunk.headings))) for hit in hits)
@@ -152,9 +160,11 @@ class _Evidence:
         self._counts = counts
 
     def is_echo(self, sentence: str) -> bool:
-        """True where a sentence only repeats the question."""
-        claimed = words(sentence)
-        return bool(claimed) and claimed <= self._asked and figures(sentence) <= self._asked_figures
+        """True where a sentence only repeats the question, a title or headings."""
+        claimed, numbers = words(sentence), figures(sentence)
+        if claimed and claimed <= self._asked and numbers <= self._asked_figures:
+            return True
+        return bool(claimed) and not numbers and any(claimed <= above for above in self._headings)
 
     def is_own(self, sentence: str) -> bool:
         """True where a sentence says more than yes or no, without figures, and no echo."""

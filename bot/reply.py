@@ -25,6 +25,7 @@ from bot.llm.base import ChatModel, Delta, Finished, GenerationParams, Queued
 from bot.prompting import Prompt, PromptBuilder, PromptRequest
 from bot.settings import ChatSettings
 from bot.suggestions import Retriever, Suggester
+from bot.text import sentence_spans
 from bot.turns import Turn, TurnStore
 from bot.types import (
     Action,
@@ -74,6 +75,7 @@ class Draft:
     query: str = ""
     retrieval: Retrieval | None = None
     prompt: Prompt | None = None
+    is_cut: bool = False  # the model ran into its limit
     timings_ms: dict[str, float] = field(default_factory=dict)
     reply: Reply | None = None
 
@@ -201,7 +203,8 @@ class ReplyFlow:
         Not so where the model said something else in words: then only strong evidence is.
         """
         hits = retrieval.hits[: prompt.n_passages]
-        checked = self._parts.grounder.check(draft.text, draft.query, hits)
+        text = _whole_sentences(draft.text) if draft.is_cut else draft.text
+        checked = self._parts.grounder.check(text, draft.query, hits)
         if checked.is_carried:
             return checked, decide_on_grounding(True, has_quote=False)
         strong = (1 + self._settings.relevance_threshold) / 2
@@ -292,7 +295,14 @@ def analyze(text: str, default: str) -> MessageAnalysis:
     return MessageAnalysis(detect_language(text, default), detect_intent(text))
 
 
+def _whole_sentences(text: str) -> str:
+    """Leaves out the last sentence, which was cut off, unless it is the only one."""
+    spans = sentence_spans(text)
+    return text[: spans[-1][0]].rstrip() if len(spans) > 1 else text
+
+
 def _note(draft: Draft, finished: Finished) -> None:
+    draft.is_cut = finished.reason == "length"
     draft.add("queue", finished.queue_ms)
     draft.add("prefill", finished.prefill_ms)
     draft.add("decode", finished.decode_ms)

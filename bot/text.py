@@ -16,13 +16,13 @@ _SPACES = re.compile(r"[^\S\n\t]+")
 _AROUND_NEWLINE = re.compile(r"[ \t]*\n[ \t]*")
 _MANY_NEWLINES = re.compile(r"\n{3,}")
 
-_HARD_END = "。！？!?；;…"
+_HARD_END = "。！？!?…"
 _CLOSERS = "”’」』》）)]\"'*_"
 _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|approx|no|nr|vs|mr|mrs|ms|dr|st|tel|inc|ltd|co|min|max)|\b[A-Za-z])$",
     re.IGNORECASE,
 )
-_LEAD = re.compile(r"(?:[\s>|#]|[*+\-•·](?=\s)|\d{1,2}[.)、](?=\s|[^\d\s])|[（(]\d{1,2}[)）])*")
+_LEAD = re.compile(r"(?:[\s>|#;；]|[*+\-•·](?=\s)|\d{1,2}[.)、](?=\s|[^\d\s])|[（(]\d{1,2}[)）])*")
 _TRAIL = re.compile(r"[\s|]*$")
 
 
@@ -59,7 +59,7 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
     """Returns `[start, end)` of the sentences, ascending and without overlap.
 
     A line break always ends one, so list items, table rows and headings stand alone; list
-    marks, table bars and outer spaces belong to no sentence.
+    marks, table bars and outer spaces belong to no sentence. A semicolon ends none.
     """
     spans: list[tuple[int, int]] = []
     start = 0

@@ -105,6 +105,8 @@ class Shop:
     texts: dict[str, str] = field(default_factory=lambda: dict(SHOP))
     settings: ChatSettings = field(default_factory=lambda: ChatSettings(checkpoint_s=0.01))
 
+    max_new_tokens: int = 20_000
+
     def __post_init__(self) -> None:
         catalogue = load_catalogue()
         self.retriever = WordRetriever(self.texts)
@@ -123,7 +125,9 @@ class Shop:
             grounder=Grounder(embed=None),
             suggester=Suggester(self.retriever, relevance_threshold=0.5, remember_s=60.0, limit=3),
         )
-        self.chat = ChatService(parts, settings=self.settings, generation=GenerationParams())
+        self.chat = ChatService(
+            parts, settings=self.settings, generation=GenerationParams(self.max_new_tokens)
+        )
 
     def start(self, language: str = "zh") -> ConversationId:
         return self.conversations.create(language=language)[0].id

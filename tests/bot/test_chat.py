@@ -367,3 +367,11 @@ def test_resolved_conversation_opens_again(shop: Shop) -> None:
     reply = shop.ask(conversation_id, "怎么退货？")
     assert reply.action is Action.ANSWER
     assert shop.conversations.get(conversation_id).state is ConversationState.BOT
+
+
+def test_sentence_cut_by_the_limit_is_left_out(engine: Engine) -> None:
+    answer = "签收后 7 天内可以无理由退货。退货运费由顾客承担，每单"
+    model = FakeChatModel(answer + "还没说完")
+    shop = Shop(engine, model, max_new_tokens=model.count_tokens(answer))
+    reply = shop.ask(shop.start(), "怎么退货？")
+    assert reply.text == "签收后 7 天内可以无理由退货 [1]。"

@@ -8,7 +8,8 @@ from bot.dialogue.intent import detect_intent
 @pytest.mark.parametrize(
     "text",
     [
-        "转人工", "人工", "人工客服", "我要找人工客服", "有人工吗", "可以转人工吗？", "請幫我轉人工",
+        "转人工", "人工", "人工客服", "我要找人工客服", "有人工吗", "可以转人工吗？",
+        "請幫我轉人工",
         "转接真人", "能不能换个人工客服跟我说", "叫你们经理来", "联系客服", "需要人工",
         "human", "agent please", "I want to talk to a human", "Can I speak to an agent?",
         "Get me a real person", "connect me to customer service", "escalate to a manager",

@@ -156,3 +156,21 @@ def test_evasion_is_told_from_a_bare_or_wrong_answer() -> None:
     assert check("资料里没有提到学生优惠。", "学生证有优惠吗").is_evasive
     assert not check("能。", "能退货吗").is_evasive
     assert not check("99 天。", "能退货吗").is_evasive
+
+
+def test_layout_of_the_prompt_is_not_part_of_the_answer() -> None:
+    checked = check("[1] 退货说明 › 运费\n每单 10 元。\n[2] 配送说明\n满 99 元包邮。", "运费")
+    assert checked.text == "每单 10 元 [1]。\n满 99 元包邮 [2]。"
+
+
+def test_copied_heading_is_no_claim() -> None:
+    checked = check("退货说明\n每单 10 元。", "运费")
+    assert checked.text == "每单 10 元 [1]。"
+
+
+def test_label_of_a_faq_entry_is_quoted_but_not_said() -> None:
+    hits = hits_of({"faq.csv": "FAQ\n问题: 能积分吗？; 回答: 有积分，结账时报手机号。"})
+    quoted = Grounder(embed=None).quote("结账报手机号有积分？", hits)
+    assert quoted is not None
+    assert quoted.text == "有积分，结账时报手机号 [1]。"
+    assert quoted.citations[0].quote.startswith("回答: 有积分")

@@ -76,6 +76,7 @@ def test_sentence_spans_lose_no_word(text: str) -> None:
     [
         ("It is 3.5 L. Really?! Yes.", ["It is 3.5 L. Really?!", "Yes."]),
         ("e.g. tea. Then stop.", ["e.g. tea.", "Then stop."]),
+        ("问题: 退吗？; 回答: 退；要快。", ["问题: 退吗？", "回答: 退；要快。"]),
         ("好的。不行！“可以。”然后", ["好的。", "不行！", "“可以。”", "然后"]),
         ("1. Open the app.\n2. Press *Return*.", ["Open the app.", "Press *Return*."]),
         ("- **30 days** from delivery", ["**30 days** from delivery"]),
