@@ -59,7 +59,9 @@ def create_app(services: Services, *, pages: bool = True) -> FastAPI:
 def _context(services: Services) -> WebContext:
     settings = services.settings
     key = load_secret(settings.data_dir / "secret.key")
-    n_answers = settings.llm.max_active + settings.llm.max_waiting + _SPARE_ANSWERS
+    llm = settings.llm
+    n_active = llm.remote_active if llm.backend == "remote" else llm.max_active
+    n_answers = n_active + llm.max_waiting + _SPARE_ANSWERS
     return WebContext(
         services=services,
         gate=Gate(services.accounts, key, settings.web),
