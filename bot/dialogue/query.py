@@ -60,7 +60,8 @@ _EN_EMPTY = _words(
     "ever exactly far for free from get got had has have how i if in is just long make many may me "
     "more most much my need next not of off often ok on only or our out please really same should "
     "so some soon still take takes than the then there time to too under until up us usually very "
-    "was we well were what when where which who why will with without work works would yes no you your "
+    "was we well were what when where which who why will with without work works would yes no "
+    "you your "
     "it its they them their those these this that one ones black white red blue green"
 )
 _EN_FRAGMENT_START = re.compile(r"^(?:for|in|to|with|from|on|at|by|without|after|before)\b", re.I)
