@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
-from math import exp, log1p
+from math import exp
 from pathlib import Path
 from typing import Self
 
@@ -32,7 +32,6 @@ FEATURES = (
     "agreement",  # 1 when both indexes put the same passage first, falling with its rank
     "codes_missing",  # share of the query's numbers and codes that no best passage has
     "other_language",  # 1 when query and best passage are in different scripts
-    "n_words",  # log of how many words the query has
 )
 
 
@@ -72,7 +71,6 @@ def features(evidence: Evidence) -> tuple[float, ...]:
         evidence.agreement,
         sum(code not in found for code in codes) / (len(codes) or 1),
         float(foreign),
-        log1p(len(evidence.words)),
     )
 
 
