@@ -214,6 +214,10 @@ def test_votes_and_the_wish_for_a_person_are_kept(chat: ChatPage, services: Serv
     log, _ = chat.rate(event(**sent, value="down", reason="tone", comment=" rude "))
     assert chat.words("feedback_thanks") in log
     assert services.conversations.message(answer.id).feedback == ("down", "tone", "rude")
+    log, _ = chat.score(event(**sent, value="4"))
+    assert log.count("data-lit") == 4
+    chat.score(event(**sent, value="9"))
+    assert services.conversations.get(conversation.id).rating == 4
     log, _ = chat.person(event(**sent), request())
     assert "k-system" in log
     assert services.conversations.get(conversation.id).handoff_at is not None

@@ -29,6 +29,7 @@ from web.ui.markup import Words, asset, button, language_switch, notice
 #: Streamed text is sent to the browser at most this often: 12 times a second reads as fluent.
 _REPAINT_S = 0.08
 _MAX_COMMENT_CHARS = 1000
+_SCORES = tuple("12345")
 
 View = tuple[Any, ...]
 #: What a customer reads for each kind of error; the API's own lines speak to programs.
@@ -142,6 +143,17 @@ class ChatPage:
                 reason=press.reason if press.reason in FEEDBACK_REASONS else None,
                 comment=press.comment[:_MAX_COMMENT_CHARS].strip() or None,
             )
+        except _EXPECTED as error:
+            return gr.skip(), self._problem(error)
+        return self._log(self._opened_by_id(conversation.id, press.token)), ""
+
+    def score(self, event: gr.EventData) -> View:
+        """Stores how the customer liked the conversation, 1 to 5."""
+        press = Press.of(event)
+        try:
+            conversation = self._authorized(press)
+            if press.value in _SCORES:
+                self._services.conversations.rate(conversation.id, int(press.value))
         except _EXPECTED as error:
             return gr.skip(), self._problem(error)
         return self._log(self._opened_by_id(conversation.id, press.token)), ""
@@ -272,6 +284,7 @@ def _wire(page: ChatPage, composer: gr.HTML, shown: list[gr.HTML], panel: gr.HTM
     composer.chat_stop(page.stop, None, None, **quiet)
     composer.chat_person(page.person, None, answer, **quiet)
     composer.chat_rate(page.rate, None, answer, **quiet)
+    composer.chat_score(page.score, None, answer, **quiet)
     opened = composer.chat_cite(page.cite, None, panel, **quiet)
     opened.then(None, js="() => window.kefuPanel()", api_visibility="private")
 

@@ -55,7 +55,7 @@ def log(opened: OpenConversation | None, profile: CompanyProfile, words: Words) 
         f'<div class="k-log" role="log" aria-label="{words("conversation")}" '
         f'data-id="{escape(conversation.id)}" data-token="{escape(opened.token)}" '
         f'data-title="{escape(conversation.title)}" data-state="{escape(state)}">'
-        f"{_greeting(profile)}{''.join(parts)}</div>"
+        f"{_greeting(profile)}{''.join(parts)}{_rating(opened, words) if last else ''}</div>"
     )
 
 
@@ -108,6 +108,20 @@ def _greeting(profile: CompanyProfile) -> str:
     return (
         '<article class="k-message k-bot"><div class="k-bubble"><div class="k-text">'
         f"{_plain(profile.greeting)}</div></div></article>"
+    )
+
+
+def _rating(opened: OpenConversation, words: Words) -> str:
+    given = opened.conversation.rating or 0
+    stars = "".join(
+        f'<button type="button" class="k-star" data-act="score" data-value="{score}" '
+        f'aria-label="{words("stars", n=score)}" aria-pressed="{str(score == given).lower()}"'
+        f"{' data-lit' if score <= given else ''}>{'★' if score <= given else '☆'}</button>"
+        for score in range(1, 6)
+    )
+    label = words("rated" if given else "rate")
+    return (
+        f'<div class="k-rating" role="group" aria-label="{label}"><span>{label}</span>{stars}</div>'
     )
 
 

@@ -34,10 +34,6 @@ class Words:
         """Returns the text as it is, for widgets that escape by themselves."""
         return self._catalogue.text(f"pages.{name}", self.language, **values)
 
-    def error(self, key: str, /, **values: object) -> str:
-        """Returns a text of the whole catalogue, not escaped."""
-        return self._catalogue.text(key, self.language, **values)
-
 
 def button(action: str, label: str, *, kind: str = "", **dataset: object) -> str:
     """Returns a button that the page's script turns into an event; `label` is escaped text."""

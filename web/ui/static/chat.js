@@ -1,6 +1,6 @@
 // The customer chat in the browser: what Gradio cannot know. Runs once, when the composer is shown.
 // Events sent to the server: 'chat_open' 'chat_send' 'chat_again' 'chat_stop' 'chat_person'
-// 'chat_rate' 'chat_cite'. This browser's conversations live in localStorage, newest first.
+// 'chat_rate' 'chat_score' 'chat_cite'. This browser's conversations live in localStorage, newest first.
 const STORE = "kefu.conversations", CURRENT = "kefu.current", KEPT = 50;
 const $ = (selector, root = document) => root.querySelector(selector);
 const box = $("#k-text", element), form = $("#k-form", element);
@@ -115,6 +115,7 @@ const acts = {
     if (!feedback.hidden) feedback.querySelector("input").focus();
   },
   "cancel-feedback": (button) => { button.closest("form").hidden = true; },
+  score: (button) => call("chat_score", { value: button.dataset.value }),
   person: () => call("chat_person"),
   fresh: () => switchTo({}),
   reopen: (button) => switchTo(read(STORE, []).find((one) => one.id === button.dataset.id) || {}),
