@@ -2,7 +2,7 @@
 // 'staff_form' for a form[data-form]. A transcript is opened by the address's #id, so that going
 // back works.
 const $ = (selector, root = document) => root.querySelector(selector);
-let opener = null;
+let opener = null, lastAct = "";
 
 function localTimes() {
   document.querySelectorAll("time:not([data-local])").forEach((time) => {
@@ -31,6 +31,7 @@ function closePanel() {
 const press = (button) => {
   if (button.dataset.confirm && !window.confirm(button.dataset.confirm)) return;
   if (button.dataset.panel) opener = button;
+  lastAct = button.dataset.act;
   trigger("staff_act", { ...button.dataset });
 };
 document.addEventListener("click", (event) => {
@@ -59,7 +60,10 @@ window.kefuPanel = () => setTimeout(() => {
   document.body.classList.toggle("k-with-panel", Boolean(panel));
   if (heading && opener) heading.focus({ preventScroll: true });
 }, 50);
-window.kefuTop = () => setTimeout(() => { const line = $("#k-line .k-notice"); if (line) line.scrollIntoView({ block: "nearest" }); }, 50);
+window.kefuTop = () => setTimeout(() => {
+  const shown = (lastAct === "replace" && $("#k-replace")) || $("#k-line .k-notice");
+  if (shown) shown.scrollIntoView({ block: "center" });
+}, 50);
 // What was saved may differ from what was typed: show the new defaults.
 window.kefuSaved = () => setTimeout(() => {
   const form = $("#k-company form");
