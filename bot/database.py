@@ -13,13 +13,16 @@ from sqlalchemy import Engine, create_engine, event
 def open_database(url: str) -> Engine:
     """Returns an engine; SQLite gets WAL mode, foreign keys and a patient lock.
 
+    Values stay out of error messages, and so out of the log.
+
     WAL lets readers work while one writes; `synchronous=NORMAL` keeps the database whole
     through `kill -9` (only a power cut may lose the newest commits).
     Source: sqlite.org/wal.html and sqlite.org/pragma.html.
     """
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True)
-    engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False})
+        return create_engine(url, pool_pre_ping=True, hide_parameters=True)
+    connect = {"timeout": 30, "check_same_thread": False}
+    engine = create_engine(url, connect_args=connect, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: object, _record: object) -> None:
