@@ -20,6 +20,7 @@ from bot.database import open_database
 from bot.grounding import Grounder
 from bot.llm.base import ChatModel, GenerationParams
 from bot.prompting import PromptBuilder
+from bot.quotation import Meaning, Quoter
 from bot.settings import Settings
 from bot.suggestions import Suggester
 from bot.turns import TurnStore
@@ -138,6 +139,9 @@ def assemble(
             count_tokens=model.count_tokens, budget_tokens=settings.llm.prompt_budget_tokens
         ),
         grounder=Grounder(embed=search.embedder.embed_passages),
+        quoter=Quoter(
+            meaning=Meaning(search.embedder.embed_queries, search.embedder.embed_passages)
+        ),
         suggester=Suggester(
             search.retriever,
             relevance_threshold=settings.chat.relevance_threshold,
@@ -193,9 +197,7 @@ def open_search(
     knowledge = settings.knowledge
     embedder = embedder or load_embedder(knowledge.embedder, device=settings.llm.device)
     words = WordSplitter(settings.data_dir / "cache")
-    indexes = SearchIndexes(
-        engine, embedder, directory=settings.data_dir / "index", words=words
-    )
+    indexes = SearchIndexes(engine, embedder, directory=settings.data_dir / "index", words=words)
     indexes.open(rebuilding=rebuilding)
     options = IngestionOptions(
         uploads_dir=_uploads(settings),

@@ -1,8 +1,8 @@
 """Ties each sentence of an answer to the passage that carries it, after generation.
 
 The model is not asked to cite; citations are found by comparing words and figures, so a quote
-is always the document's own text. Sentences with figures that no passage has are cut; an answer
-that nothing carries is given up in favor of a quotation.
+is always the document's own text. Sentences with figures that no passage has are cut. An answer
+that nothing carries is given up in favor of a quotation, see `bot.quotation`.
 """
 
 import math
@@ -14,14 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.claims import Figure, figures, is_chinese, words
+from bot.runs import Run, cite, runs_of
 from bot.text import sentence_spans
 from bot.types import Citation, Grounding, SentenceCheck
 from knowledge.types import ScoredChunk
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
-MAX_QUOTE_CHARS = 300
-_MAX_RUN = 4  # sentences in one quote
 _RUN_PENALTY = 0.05  # a longer quote must carry so much more
 _RANK_PENALTY = 0.01
 _ASKED_WEIGHT = 0.35  # words the question already had prove little
@@ -29,7 +28,6 @@ _HEADING_WEIGHT = 0.6  # words found only in the title or the headings of the pa
 
 CITE_SCORE = 0.35  # a sentence with less gets no citation
 _KEEP_SCORE = 0.3  # one with less is cut
-_QUOTE_SCORE = 0.2  # a passage that fits a question less is not quoted
 _SUPPORTED_SCORE = 0.6
 
 # Cosines of the packaged model between a sentence and its translation lie from 0.84 to 0.88,
@@ -42,10 +40,8 @@ _OWN_WORDS, _OWN_BIGRAMS = 2, 3  # words from which a sentence says something of
 _OWN_MARKS = re.compile(r"\s*[\[【［](?:\d{1,2}(?:\s*[,，、]\s*)?)+[\]】］]")
 _PREAMBLE = re.compile(r"^\s*(?:答案|回答|答|Answer|Reply)\s*[:：]\s*", re.IGNORECASE)
 _LAYOUT = re.compile(r"^\s*\[\d{1,2}\](?:.* › .*|[^。.！!？?:：,，\n]*)$\n?", re.MULTILINE)
-_LABEL = re.compile(r"^(?:回答|答案|答|说明|内容|answer|a)\s*[:：]\s*", re.IGNORECASE)
-_EMPHASIS = re.compile(r"\*\*|__|`")
+EMPHASIS = re.compile(r"\*\*|__|`")
 _END_MARKS = re.compile(r"[\s。！？!?.；;：:，,]*$")
-_CLAUSE = re.compile(r"[，,、；;]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,30 +60,13 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
-    """Whole sentences of one passage, short enough to quote."""
-
-    hit: ScoredChunk
-    start: int  # in the passage
-    end: int
-    n_sentences: int
-    words: frozenset[str]
-    figures: frozenset[Figure]
-    context: frozenset[str]  # words and figures of title and headings
-
-    @property
-    def text(self) -> str:
-        return self.hit.chunk.text[self.start : self.end]
-
-
-@dataclass(frozen=True, slots=True)
 class _Match:
-    run: _Run
+    run: Run
     score: float
 
 
 class Grounder:
-    """Checks answers against passages and quotes passages.
+    """Checks answers against passages.
 
     `embed` gives (n, dim) normalized rows; it is used where an answer and a passage are in
     different languages, and without it only their figures and codes are compared.
@@ -113,20 +92,6 @@ class Grounder:
         is_evasive = not checked.is_carried and any(map(evidence.is_own, sentences))
         return replace(checked, is_evasive=is_evasive)
 
-    def quote(self, query: str, hits: Sequence[ScoredChunk]) -> Checked | None:
-        """Returns the sentences that answer the query best, word for word; None without any."""
-        evidence = _Evidence("", hits, self._embed)
-        match = evidence.match(query)
-        if match is not None and match.score < CITE_SCORE:
-            match = evidence.match_by_meaning(query)
-        if match is None or match.score < _QUOTE_SCORE:
-            return None
-        citation = _citation(1, match)
-        shown = _LABEL.sub("", _EMPHASIS.sub("", citation.quote).strip(" |"))
-        checks = (SentenceCheck(shown, 1.0, 1),)
-        return Checked(f"{_END_MARKS.sub('', shown)} [1]{_end_mark(shown)}", (citation,),
-                       Grounding(1.0, "supported", checks))  # fmt: skip
-
 
 def clean_answer(answer: str) -> str:
     """Returns the model's text without reference marks, preambles and emphasis of its own.
@@ -134,7 +99,7 @@ def clean_answer(answer: str) -> str:
     Headings of passages, which a small model may copy from the prompt, go too.
     """
     text = _OWN_MARKS.sub("", _PREAMBLE.sub("", _LAYOUT.sub("", answer)))
-    return _EMPHASIS.sub("", text).strip()
+    return EMPHASIS.sub("", text).strip()
 
 
 class _Evidence:
@@ -144,7 +109,7 @@ class _Evidence:
         self._asked = words(query)
         self._asked_figures = figures(query)
         self._embed = embed
-        self._runs = [run for hit in hits for run in _runs(hit)]
+        self._runs = [run for hit in hits for run in runs_of(hit)]
         self._headings = {run.context for run in self._runs}
         self.figures = frozenset[Figure]().union(*(figures(hit.chunk.text) for hit in hits))
         self.figures |= frozenset[Figure]().union(
@@ -203,12 +168,7 @@ class _Evidence:
         close = self._closest(sentence, foreign)
         return best if close is None else _better(best, close)
 
-    def match_by_meaning(self, sentence: str) -> _Match | None:
-        """Returns the sentence of the best passages that is closest in meaning."""
-        singles = [run for run in self._runs if run.n_sentences == 1]
-        return self._closest(sentence, singles) or self.match(sentence)
-
-    def _closest(self, sentence: str, runs: Sequence[_Run]) -> _Match | None:
+    def _closest(self, sentence: str, runs: Sequence[Run]) -> _Match | None:
         """Embedding is the slow part, so few runs are tried, the best passages' first."""
         runs = runs[:_MAX_EMBEDDED]
         if self._embed is None or not runs:
@@ -230,40 +190,7 @@ def _better(best: _Match | None, other: _Match) -> _Match:
     return other if best is None or other.score > best.score else best
 
 
-def _runs(hit: ScoredChunk) -> list[_Run]:
-    """All runs of up to four sentences that fit into a quote."""
-    text = hit.chunk.text
-    spans = [piece for span in sentence_spans(text) for piece in _pieces(text, span)]
-    above = " ".join((hit.title, *hit.chunk.headings))
-    context = words(above) | {figure.value for figure in figures(above)}
-    claims = [(words(text[a:b]), figures(text[a:b])) for a, b in spans]
-    runs: list[_Run] = []
-    for first, (start, _) in enumerate(spans):
-        found: frozenset[str] = frozenset()
-        numbers: frozenset[Figure] = frozenset()
-        for last in range(first, min(first + _MAX_RUN, len(spans))):
-            end = spans[last][1]
-            if end - start > MAX_QUOTE_CHARS:
-                break
-            found |= claims[last][0]
-            numbers |= claims[last][1]
-            runs.append(_Run(hit, start, end, last - first + 1, found, numbers, context))
-    return runs
-
-
-def _pieces(text: str, span: tuple[int, int]) -> list[tuple[int, int]]:
-    """Cuts a sentence that is too long to quote at its commas, else by length."""
-    start, end = span
-    pieces: list[tuple[int, int]] = []
-    while end - start > MAX_QUOTE_CHARS:
-        commas = [found.end() for found in _CLAUSE.finditer(text, start, start + MAX_QUOTE_CHARS)]
-        cut = commas[-1] if commas else start + MAX_QUOTE_CHARS
-        pieces.append((start, cut))
-        start = cut
-    return [*pieces, (start, end)]
-
-
-def _coverage(weights: dict[str, float], run: _Run) -> float:
+def _coverage(weights: dict[str, float], run: Run) -> float:
     """Share of the claim's words, by weight, that the run has; 1 where it has only figures."""
     total = sum(weights.values())
     if not total:
@@ -277,7 +204,7 @@ def _coverage(weights: dict[str, float], run: _Run) -> float:
     return found / total
 
 
-def _agreement(numbers: frozenset[Figure], run: _Run) -> float:
+def _agreement(numbers: frozenset[Figure], run: Run) -> float:
     """Share of the claim's figures that the run has; codes may stand in its headings."""
     if not numbers:
         return 1.0
@@ -333,7 +260,7 @@ def _verdict(score: float, has_claims: bool) -> str:
 
 def _number(citations: list[Citation], match: _Match) -> int:
     """Returns the number of the citation that holds the run, adding one if there is none."""
-    new = _citation(len(citations) + 1, match)
+    new = cite(len(citations) + 1, match.run, match.score)
     for known in citations:
         same = (known.document_id, known.version) == (new.document_id, new.version)
         if same and _holds(known, new):
@@ -346,23 +273,6 @@ def _holds(known: Citation, new: Citation) -> bool:
     if known.start is None or known.end is None or new.start is None or new.end is None:
         return False
     return known.start <= new.start and new.end <= known.end
-
-
-def _citation(n: int, match: _Match) -> Citation:
-    chunk = match.run.hit.chunk
-    return Citation(
-        n=n,
-        document_id=chunk.document_id,
-        document=match.run.hit.document,
-        title=match.run.hit.title,
-        version=chunk.version,
-        chunk_id=chunk.id,
-        quote=match.run.text,
-        start=chunk.start + match.run.start,
-        end=chunk.start + match.run.end,
-        page=chunk.page,
-        score=match.score,
-    )
 
 
 def _mark(text: str, spans: Sequence[tuple[int, int]], checks: Sequence[SentenceCheck]) -> str:
@@ -389,10 +299,10 @@ def _gap(gap: str, *, is_first: bool) -> str:
 def _with_mark(check: SentenceCheck, following: int | None) -> str:
     if check.citation is None or check.citation == following:
         return check.text
-    body = _END_MARKS.sub("", check.text)
-    return f"{body} [{check.citation}]{_end_mark(check.text)}"
+    return with_mark(check.text, check.citation)
 
 
-def _end_mark(sentence: str) -> str:
-    found = _END_MARKS.search(sentence)
-    return found[0].strip() if found else ""
+def with_mark(sentence: str, n: int) -> str:
+    """Returns the sentence with a reference mark before its end punctuation."""
+    ending = _END_MARKS.search(sentence)
+    return f"{_END_MARKS.sub('', sentence)} [{n}]{ending[0].strip() if ending else ''}"

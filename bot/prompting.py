@@ -7,6 +7,7 @@ the first passage. Only a question that would fill half the budget alone loses i
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
@@ -23,6 +24,7 @@ _TEMPLATES = ("system.j2", "answer.j2")
 _TOKENS_PER_MESSAGE = 8
 _MIN_PASSAGE_CHARS = 80
 _HISTORY_ANSWER_CHARS = 200
+_MARKS = re.compile(r"\*\*|^#{1,6} +", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class PromptBuilder:
         """
         request = replace(request, question=self._fitted(request.question))
         history = list(request.history)
-        passages = [(_context(hit), hit.chunk.text) for hit in request.passages]
+        passages = [(_context(hit), _body(hit)) for hit in request.passages]
         while True:
             prompt = self._assemble(request, history, passages)
             excess = prompt.n_tokens - self._budget_tokens
@@ -139,7 +141,22 @@ class PromptBuilder:
 
 
 def _context(hit: ScoredChunk) -> str:
-    """Where a passage stands: the title, and the headings that it does not begin with."""
-    above = [heading for heading in hit.chunk.headings if heading not in hit.chunk.text]
-    parts = [part.strip() for part in (hit.title or hit.document, *above)]
+    """Where a passage stands: the title, and the headings above it."""
+    parts = [part.strip() for part in (hit.title or hit.document, *hit.chunk.headings)]
     return " › ".join(dict.fromkeys(part for part in parts if part))
+
+
+def _body(hit: ScoredChunk) -> str:
+    """The passage without marks of emphasis and the headings that `_context` gives already.
+
+    A small model copies what it sees: a heading said twice becomes half its answer.
+    """
+    above = {_bare(text) for text in (hit.title, *hit.chunk.headings)}
+    lines = _MARKS.sub("", hit.chunk.text).strip().split("\n")
+    while len(lines) > 1 and (not lines[0].strip() or _bare(lines[0]) in above):
+        lines.pop(0)
+    return "\n".join(lines)
+
+
+def _bare(text: str) -> str:
+    return "".join(char for char in text.casefold() if char.isalnum())

@@ -22,7 +22,9 @@ from bot.dialogue.query import contextualize, is_follow_up
 from bot.events import Citations, Event, Status, Token
 from bot.grounding import Checked, Grounder
 from bot.llm.base import ChatModel, Delta, Finished, GenerationParams, Queued
+from bot.opening import Opening
 from bot.prompting import Prompt, PromptBuilder, PromptRequest
+from bot.quotation import Quoter
 from bot.settings import ChatSettings
 from bot.suggestions import Retriever, Suggester
 from bot.text import sentence_spans
@@ -61,6 +63,7 @@ class ChatParts:
     catalogue: Catalogue
     prompts: PromptBuilder
     grounder: Grounder
+    quoter: Quoter
     suggester: Suggester
 
 
@@ -76,6 +79,7 @@ class Draft:
     retrieval: Retrieval | None = None
     prompt: Prompt | None = None
     is_cut: bool = False  # the model ran into its limit
+    is_shown: bool = False  # some of the model's text was streamed
     timings_ms: dict[str, float] = field(default_factory=dict)
     reply: Reply | None = None
 
@@ -175,16 +179,17 @@ class ReplyFlow:
         params = self._generation
         if turn.is_variation:
             params = replace(params, temperature=_VARIATION_TEMPERATURE, seed=secrets.randbits(31))
+        hits = draft.retrieval.hits[: draft.prompt.n_passages] if draft.retrieval else ()
+        opening = Opening(draft.query, hits)
         saved_at = time.monotonic()
         events = self._parts.model.generate(draft.prompt.messages, params, stop=stop)
         with contextlib.closing(events):  # type: ignore[type-var]  # generators have close
             for event in events:
                 if isinstance(event, Delta):
-                    if not draft.text:
-                        draft.add("first_token", (time.perf_counter() - draft.started) * 1000)
-                        yield Status("writing")
                     draft.text += event.text
-                    yield Token(event.text)
+                    if not draft.is_shown and opening.is_empty(draft.text):
+                        break
+                    yield from self._show(draft, event.text, opening)
                 elif isinstance(event, Queued):
                     yield Status("queued", event.position)
                 elif isinstance(event, Finished):
@@ -194,6 +199,16 @@ class ReplyFlow:
                         if not self._parts.turns.checkpoint(turn.reply_id, draft.text):
                             stop.set()  # ended by another process
                     saved_at = time.monotonic()
+
+    def _show(self, draft: Draft, piece: str, opening: Opening) -> Iterator[Event]:
+        """Streams a piece of text, once the answer has got beyond repeating the question."""
+        if draft.is_shown:
+            yield Token(piece)
+        elif opening.is_answer(draft.text):
+            draft.is_shown = True
+            draft.add("first_token", (time.perf_counter() - draft.started) * 1000)
+            yield Status("writing")
+            yield Token(draft.text)
 
     def _ground(
         self, draft: Draft, retrieval: Retrieval, prompt: Prompt
@@ -210,7 +225,7 @@ class ReplyFlow:
         strong = (1 + self._settings.relevance_threshold) / 2
         quoted = None
         if retrieval.relevance >= strong or not checked.is_evasive:
-            quoted = self._parts.grounder.quote(draft.query, hits)
+            quoted = self._parts.quoter.quote(draft.query, hits)
         decision = decide_on_grounding(False, has_quote=quoted is not None)
         if quoted is None:
             return checked, decision
@@ -227,6 +242,8 @@ class ReplyFlow:
                 "chat.handoff_pending", draft.language, contact=company.contact
             )
             text = f"{text}\n\n{pending}"
+        if not draft.is_shown:
+            yield Token(text)
         draft.text = text
         with draft.timed("suggest"):
             asked = [exchange.question for exchange in turn.dialogue.history]
@@ -244,7 +261,7 @@ class ReplyFlow:
     def _say(self, turn: Turn, draft: Draft, decision: Decision) -> Iterator[Event]:
         """Answers with a fixed text, without the model."""
         text = self._fixed_text(turn, draft, decision)
-        if not draft.text:
+        if not draft.is_shown:
             yield Token(text)
         draft.text = text
         draft.reply = self.reply(turn, draft, decision)

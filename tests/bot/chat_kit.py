@@ -14,6 +14,7 @@ from bot.events import Event, Final
 from bot.grounding import Grounder
 from bot.llm.base import ChatMessage, GenerationParams
 from bot.prompting import PromptBuilder
+from bot.quotation import Quoter
 from bot.settings import ChatSettings
 from bot.suggestions import Suggester
 from bot.turns import TurnStore
@@ -123,6 +124,7 @@ class Shop:
             catalogue=catalogue,
             prompts=PromptBuilder(count_tokens=self.model.count_tokens, budget_tokens=1200),
             grounder=Grounder(embed=None),
+            quoter=Quoter(meaning=None),
             suggester=Suggester(self.retriever, relevance_threshold=0.5, remember_s=60.0, limit=3),
         )
         self.chat = ChatService(

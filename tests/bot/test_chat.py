@@ -375,3 +375,15 @@ def test_sentence_cut_by_the_limit_is_left_out(engine: Engine) -> None:
     shop = Shop(engine, model, max_new_tokens=model.count_tokens(answer))
     reply = shop.ask(shop.start(), "怎么退货？")
     assert reply.text == "签收后 7 天内可以无理由退货 [1]。"
+
+
+def test_answer_that_repeats_the_question_is_never_shown(engine: Engine) -> None:
+    shop = Shop(engine, FakeChatModel("Who pays the return label? Who pays it?"))
+    events = shop.events(shop.start("en"), "Who pays the return label?")
+    shown = "".join(event.text for event in events if isinstance(event, Token))
+    final = events[-1]
+    assert isinstance(final, Final)
+    assert shown == final.reply.text
+    assert "€6.90" in shown
+    assert final.reply.reason is Reason.LOW_CONFIDENCE
+    assert final.reply.citations

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bot.grounding import MAX_QUOTE_CHARS, Checked, Grounder
+from bot.grounding import Checked, Grounder
+from bot.runs import MAX_QUOTE_CHARS
 from tests.bot.chat_kit import RETURNS_EN, RETURNS_ZH, SHOP, hits_of
 
 HITS = hits_of(SHOP)
@@ -99,29 +100,6 @@ def test_meaning_ties_an_answer_to_a_foreign_passage() -> None:
     assert checked.citations[0].quote.startswith("We refund within")
 
 
-def test_quote_answers_in_the_documents_words() -> None:
-    quoted = Grounder(embed=None).quote("How much is the return label?", HITS)
-    assert quoted is not None
-    assert quoted.text == "The return label costs €6.90 in the EU [1]."
-    assert_quotes_are_exact(quoted, DOCUMENTS)
-
-
-def test_quote_needs_a_passage() -> None:
-    assert Grounder(embed=None).quote("运费", []) is None
-    assert Grounder(embed=None).quote("???", HITS) is None
-    assert Grounder(embed=None).quote("quantum chromodynamics", HITS) is None
-
-
-def test_quote_is_found_by_meaning_where_words_differ() -> None:
-    def embed(texts: Sequence[str]) -> NDArray[np.float32]:
-        near = [[1.0, 0.0] if "postage" in t or "label" in t else [0.6, 0.8] for t in texts]
-        return np.array(near, dtype=np.float32)
-
-    quoted = Grounder(embed=embed).quote("who pays postage", HITS[:1])
-    assert quoted is not None
-    assert quoted.citations[0].quote == "The return label costs €6.90 in the EU."
-
-
 def test_long_sentence_is_quoted_in_part() -> None:
     text = "长句\n" + "，".join(f"第{n}条规定适用于编号 A{n:04d} 的产品" for n in range(60)) + "。"
     hits = hits_of({"long.txt": text})
@@ -166,11 +144,3 @@ def test_layout_of_the_prompt_is_not_part_of_the_answer() -> None:
 def test_copied_heading_is_no_claim() -> None:
     checked = check("退货说明\n每单 10 元。", "运费")
     assert checked.text == "每单 10 元 [1]。"
-
-
-def test_label_of_a_faq_entry_is_quoted_but_not_said() -> None:
-    hits = hits_of({"faq.csv": "FAQ\n问题: 能积分吗？; 回答: 有积分，结账时报手机号。"})
-    quoted = Grounder(embed=None).quote("结账报手机号有积分？", hits)
-    assert quoted is not None
-    assert quoted.text == "有积分，结账时报手机号 [1]。"
-    assert quoted.citations[0].quote.startswith("回答: 有积分")

@@ -1,0 +1,44 @@
+"""Holds an answer's first words back until they are more than the question said again.
+
+A small model that has nothing to say often repeats the question. Such an opening is never shown,
+and writing stops at its end, so that a quotation can take its place.
+"""
+
+from collections.abc import Sequence
+
+from bot.claims import figures, is_chinese, words
+from bot.grounding import clean_answer
+from bot.text import sentence_spans
+from knowledge.types import ScoredChunk
+
+_LEAST_OWN = 2  # words that the passages have and the question has not
+
+
+class Opening:
+    """Judges the beginning of one answer as it grows."""
+
+    def __init__(self, query: str, hits: Sequence[ScoredChunk]) -> None:
+        self._asked = words(query)
+        self._asked_figures = figures(query)
+        texts = [hit.chunk.text for hit in hits]
+        headings = [" ".join((hit.title, *hit.chunk.headings)) for hit in hits]
+        self._headings = frozenset[str]().union(*map(words, headings))
+        self._known = frozenset[str]().union(*map(words, texts)) - self._asked
+        self._known_figures = frozenset(figure for text in texts for figure in figures(text))
+
+    def is_answer(self, text: str) -> bool:
+        """True once the text says something that the passages say and the question does not."""
+        said = clean_answer(text)
+        new = figures(said) - self._asked_figures
+        if any(figure.agrees(known) for figure in new for known in self._known_figures):
+            return True
+        own = words(said) & self._known
+        least = _LEAST_OWN + 1 if is_chinese(said) else _LEAST_OWN
+        return len(own) >= least and not own <= self._headings
+
+    def is_empty(self, text: str) -> bool:
+        """True where a whole sentence has been written that only repeats the question."""
+        said = clean_answer(text)
+        spans = sentence_spans(said)
+        is_whole = len(spans) > 1 or said.endswith(("。", "？", "?", "!", "！", "."))
+        return bool(spans) and is_whole and words(said) <= self._asked
