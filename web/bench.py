@@ -8,6 +8,7 @@ machine; ratios are ours against theirs in the same run, since machines differ a
 import asyncio
 import contextlib
 import importlib.util
+import itertools
 import json
 import os
 import platform
@@ -45,8 +46,8 @@ class Plan:
     overhead_rounds: int
 
 
-QUICK = Plan(n_idle=6, n_per_load=8, loads=(1, 8), overhead_rounds=3)
-FULL = Plan(n_idle=20, n_per_load=24, loads=(1, 4, 8), overhead_rounds=12)
+QUICK = Plan(n_idle=10, n_per_load=8, loads=(1, 8), overhead_rounds=3)
+FULL = Plan(n_idle=30, n_per_load=24, loads=(1, 4, 8), overhead_rounds=12)
 
 
 def run(settings: Settings, *, quick: bool) -> Report:
@@ -61,12 +62,16 @@ def run(settings: Settings, *, quick: bool) -> Report:
     report: Report = {"machine": _machine(), "plan": "quick" if quick else "full"}
     with _kefu_server(environment, report) as server:
         ask = kefu_customer(server.url, count_tokens)
+        asked = asyncio.run(closed_loop(ask, questions[: plan.n_idle], 1))
+        written = _written(folder, questions, asked)
+        questions = [question for question, _ in written]
         ours, loads = _measure(ask, questions, plan)
         report["kefu"] = _figures(ours) | {"loads": loads, "peak_memory_mib": server.peak_mib()}
-    prompts = _prompts(folder, ours)
+    prompts = [prompt for _, prompt in written]
+    report["n_asked"], report["n_written"] = len(asked), len(written)
     report["prompt_tokens_median"] = statistics.median(count_tokens(p) for p in prompts)
     report["overhead_ms"] = _overhead(environment, questions, plan, count_tokens)
-    peers = {
+    peers: dict[str, dict[str, object]] = {
         "transformers_serve": _transformers_serve(weights, settings, prompts, plan, count_tokens),
         "llama_cpp": {"left_out": "llama-cpp-python's server is not installed"},
     }
@@ -93,11 +98,12 @@ def _measure(
 ) -> tuple[list[Timing], dict[str, dict[str, float]]]:
     """Warms up, then asks one by one and under each load."""
     asyncio.run(closed_loop(ask, questions[-2:], 1))
-    idle = asyncio.run(closed_loop(ask, questions[: plan.n_idle], 1))
+    idle = asyncio.run(closed_loop(ask, questions, 1))
     loads = {}
     for n_customers in plan.loads:
         started = time.perf_counter()
-        timings = asyncio.run(closed_loop(ask, questions[: plan.n_per_load], n_customers))
+        repeated = list(itertools.islice(itertools.cycle(questions), plan.n_per_load))
+        timings = asyncio.run(closed_loop(ask, repeated, n_customers))
         span = time.perf_counter() - started
         loads[str(n_customers)] = {
             "answers_per_minute": 60 * len(timings) / span,
@@ -293,16 +299,26 @@ def _questions() -> list[str]:
     return [query for pair in zip(*by_language, strict=False) for query in pair]
 
 
-def _prompts(folder: Path, timings: Sequence[Timing]) -> list[str]:
-    """The prompts behind our answers, as stored with them: JSON message lists."""
+def _written(
+    folder: Path, questions: Sequence[str], timings: Sequence[Timing]
+) -> list[tuple[str, str]]:
+    """The questions that the model was asked to answer, each with its prompt as stored.
+
+    Questions that the search alone refused have none, and would make us look quicker.
+    """
     from bot.conversations import ConversationStore
     from bot.database import open_database
+    from bot.types import MessageId
 
     engine = open_database(f"sqlite:///{folder.absolute() / 'kefu.db'}")
     store = ConversationStore(engine)
-    prompts = [store.message(timing.message_id).prompt for timing in timings]
+    prompts = [store.message(MessageId(timing.message_id)).prompt for timing in timings]
     engine.dispose()
-    return [prompt for prompt in prompts if prompt]
+    return [
+        (question, prompt)
+        for question, prompt in zip(questions, prompts, strict=False)
+        if prompt is not None
+    ]
 
 
 def _token_counter(weights: Path) -> CountTokens:

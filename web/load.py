@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
@@ -101,7 +102,7 @@ def openai_customer(
     return ask
 
 
-async def _events(response: httpx.Response) -> AsyncIterator[tuple[str, dict[str, object]]]:
+async def _events(response: httpx.Response) -> AsyncIterator[tuple[str, dict[str, Any]]]:
     """Yields server-sent events whose data is JSON."""
     event = "message"
     async for line in response.aiter_lines():

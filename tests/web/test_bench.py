@@ -1,0 +1,71 @@
+"""The benchmark measures real servers, and its ratios say what they claim."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.web.test_server_process import folder, running, seed  # noqa: F401  # fixtures
+from web import bench
+from web.load import Timing, closed_loop, kefu_customer, open_loop, openai_customer
+
+
+def count_words(text: str) -> int:
+    return len(text.split())
+
+
+def test_openai_customer_times_a_streamed_answer() -> None:
+    question = json.dumps([{"role": "user", "content": "Where is it?"}])
+    with bench._instant_model() as url:
+        ask = openai_customer(url, "instant", max_tokens=9, count_tokens=count_words)
+        timings = asyncio.run(closed_loop(ask, [question] * 5, 2))
+    assert [timing.text for timing in timings] == ["Please see the passage below."] * 5
+    assert all(0 < timing.first_token_s <= timing.answer_s < 5 for timing in timings)
+
+
+def test_kefu_customers_ask_on_time(folder: Path) -> None:  # noqa: F811
+    with running(folder) as (url, _):
+        ask = kefu_customer(url, count_words)
+        timings = asyncio.run(
+            open_loop(ask, ["How are gifts wrapped?"], n_customers=3, every_s=0.3, rounds=2)
+        )
+    assert len(timings) == 6
+    assert all(timing.message_id and timing.text for timing in timings)
+
+
+def test_decode_speed_leaves_out_the_first_token() -> None:
+    assert Timing(1.0, 3.0, 21, "").decode_tokens_per_s == pytest.approx(10)
+    assert Timing(1.0, 1.0, 21, "").decode_tokens_per_s == 0
+
+
+def test_ratios_are_ours_against_theirs() -> None:
+    ours = {
+        "first_token_p50_s": 1.0,
+        "answer_p50_s": 2.0,
+        "decode_tokens_per_s": 30.0,
+        "loads": {"1": {"answers_per_minute": 10.0}, "8": {"answers_per_minute": 40.0}},
+    }
+    theirs = {
+        "first_token_p50_s": 2.0,
+        "answer_p50_s": 8.0,
+        "decode_tokens_per_s": 10.0,
+        "loads": {"1": {"answers_per_minute": 9.0}, "8": {"answers_per_minute": 20.0}},
+    }
+    expected = {"ttft": 0.5, "answer": 0.25, "decode": 3.0, "throughput": 2.0}
+    assert bench._ratios(ours, theirs) == expected
+
+
+def test_missing_peer_is_left_out_with_its_reason() -> None:
+    assert bench._ratios({}, {"left_out": "not installed"}) == {"left_out": "not installed"}
+
+
+def test_percentile_is_the_nearest_rank() -> None:
+    values = [float(n) for n in range(1, 21)]
+    assert bench._percentile(values, 50) == 10
+    assert bench._percentile(values, 95) == 19
+    assert bench._percentile([7.0], 95) == 7
+
+
+def test_report_reads_as_names_and_values() -> None:
+    assert bench.render({"a": {"b": 1.23456}, "c": "x"}) == "a.b: 1.235\nc: x"
