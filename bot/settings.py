@@ -54,7 +54,7 @@ class KnowledgeSettings(_Group):
     """Documents, splitting and retrieval."""
 
     embedder: str = "packaged"  # `packaged`, a folder, or a sentence-transformers name
-    chunk_tokens: int = Field(220, ge=32, le=480)
+    chunk_tokens: int = Field(150, ge=32, le=480)
     top_k: int = Field(5, ge=1, le=50)  # passages a search gives back
     candidates: int = Field(30, ge=1, le=1000)  # taken from each index before fusion
     max_upload_mb: Positive = 50
@@ -67,7 +67,7 @@ class ChatSettings(_Group):
     """How replies are made."""
 
     max_message_chars: Positive = 4000
-    relevance_threshold: Probability = 0.5  # below it, nothing relevant was found
+    relevance_threshold: Probability = 0.4  # below it, nothing relevant was found
     passages: int = Field(3, ge=1, le=10)  # passages that go into the prompt
     history_turns: int = Field(3, ge=0, le=20)
     checkpoint_s: float = Field(0.5, gt=0)  # how often a streamed text is saved

@@ -4,6 +4,7 @@ One `SentenceTransformer` pipeline serves the packaged weights, a local folder a
 model. Heavy imports happen in `load_embedder`, so importing this module costs nothing.
 """
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,6 +22,8 @@ PACKAGED = "packaged"
 #: Inputs beyond what the model was trained on are cut; most models stop at 512 tokens.
 MAX_INPUT_TOKENS = 512
 _BATCH = 8
+_HAN = re.compile(r"[\u3400-\u9fff]")
+_LETTER = re.compile(r"[A-Za-z\u3400-\u9fff]")
 
 
 class Embedder(Protocol):
@@ -134,6 +137,12 @@ def _load_named(name: str, *, device: str) -> SentenceEmbedder:
     if model.max_seq_length is None or model.max_seq_length > MAX_INPUT_TOKENS:
         model.max_seq_length = MAX_INPUT_TOKENS
     return SentenceEmbedder(model, id=name)
+
+
+def is_chinese(text: str) -> bool:
+    """Returns whether at least a fifth of the letters are Chinese; product names often are not."""
+    n_letters = len(_LETTER.findall(text))
+    return len(_HAN.findall(text)) * 5 >= n_letters > 0
 
 
 def _clean(text: str) -> str:

@@ -8,7 +8,7 @@ its answer, and every question lies near some passage.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from math import exp
@@ -17,9 +17,9 @@ from typing import Self
 
 import numpy as np
 
+from knowledge.embedding import is_chinese
+
 FORMAT = 1
-_HAN = re.compile(r"[\u3400-\u9fff]")
-_LETTER = re.compile(r"[A-Za-z\u3400-\u9fff]")
 _HAS_DIGIT = re.compile(r"\d")
 #: How many of the best passages may hold the query's words.
 N_PASSAGES = 3
@@ -62,11 +62,11 @@ def features(evidence: Evidence) -> tuple[float, ...]:
     cosines = list(evidence.cosines[:10]) or [0.0]
     codes = [word for word in evidence.words if _HAS_DIGIT.search(word)]
     found = frozenset[str]().union(*(words for _, words in best))
-    foreign = bool(best) and _is_han(evidence.query) != _is_han(best[0][0])
+    foreign = bool(best) and is_chinese(evidence.query) != is_chinese(best[0][0])
     return (
         cosines[0],
         cosines[0] - cosines[-1],
-        max((_share(evidence.words, words) for _, words in best), default=0.0),
+        max((word_share(evidence.words, words) for _, words in best), default=0.0),
         (evidence.word_scores[0] if evidence.word_scores else 0.0) / (len(evidence.words) or 1),
         evidence.agreement,
         sum(code not in found for code in codes) / (len(codes) or 1),
@@ -165,12 +165,7 @@ def fit(
     )
 
 
-def _share(words: Mapping[str, float], found: frozenset[str]) -> float:
+def word_share(words: Mapping[str, float], found: Container[str]) -> float:
+    """Returns the share of `words`, weighed by their rarity, that is among `found`."""
     total = sum(words.values())
     return sum(rarity for word, rarity in words.items() if word in found) / total if total else 0.0
-
-
-def _is_han(text: str) -> bool:
-    """True when at least a fifth of the letters are Chinese."""
-    n_letters = len(_LETTER.findall(text))
-    return len(_HAN.findall(text)) * 5 >= n_letters > 0

@@ -7,28 +7,36 @@ from hypothesis import strategies as st
 from knowledge.fusion import reciprocal_rank_fusion
 from knowledge.metrics import hit_at_k, mrr_at_k, ndcg_at_k, recall_at_k
 
-rankings = st.lists(st.lists(st.integers(0, 30), unique=True, max_size=15), max_size=5)
+votes = st.tuples(st.integers(0, 30), st.floats(0, 3))
+rankings = st.lists(st.lists(votes, unique_by=lambda vote: vote[0], max_size=15), max_size=5)
 
 
 @given(lists=rankings, data=st.data())
 def test_fusion_is_order_free_without_duplicates(
-    lists: list[list[int]], data: st.DataObject
+    lists: list[list[tuple[int, float]]], data: st.DataObject
 ) -> None:
     fused = reciprocal_rank_fusion(lists)
     assert fused == reciprocal_rank_fusion(data.draw(st.permutations(lists)))
     assert len({id for id, _ in fused}) == len(fused)
-    assert {id for id, _ in fused} == {id for ranking in lists for id in ranking}
+    assert {id for id, _ in fused} == {id for ranking in lists for id, _ in ranking}
 
 
 @given(lists=rankings)
-def test_fusion_puts_higher_scores_first(lists: list[list[int]]) -> None:
+def test_fusion_puts_higher_scores_first(lists: list[list[tuple[int, float]]]) -> None:
     scores = [score for _, score in reciprocal_rank_fusion(lists)]
     assert scores == sorted(scores, reverse=True)
 
 
 def test_fusion_prefers_what_both_found() -> None:
-    assert [id for id, _ in reciprocal_rank_fusion([[1, 2], [3, 2]])] == [2, 1, 3]
-    assert reciprocal_rank_fusion([[7]], k=60) == [(7, 1 / 61)]
+    fused = reciprocal_rank_fusion([[(1, 1.0), (2, 1.0)], [(3, 1.0), (2, 1.0)]])
+    assert [id for id, _ in fused] == [2, 1, 3]
+    assert reciprocal_rank_fusion([[(7, 1.0)]], k=60) == [(7, 1 / 61)]
+
+
+def test_fusion_weighs_votes() -> None:
+    assert reciprocal_rank_fusion([[(7, 1.5)], [(8, 1.0)]])[0] == (7, 1.5 / 61)
+    fused = reciprocal_rank_fusion([[(1, 1.0), (2, 1.0)], [(2, 0.01)]])
+    assert [id for id, _ in fused] == [1, 2]
 
 
 @pytest.mark.parametrize(

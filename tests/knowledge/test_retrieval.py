@@ -31,7 +31,7 @@ def test_hits_carry_every_stage(filled: KnowledgeBase) -> None:
     first = found.hits[0]
     assert (first.document, first.title, first.rank) == ("returns.txt", "returns", 1)
     assert (first.dense_rank, first.lexical_rank) == (1, 1)
-    assert first.score == pytest.approx(2 / 61)
+    assert first.score == pytest.approx(1 / 61 + 1.5 / 61)
     assert -1 <= (first.dense_score or -2) <= 1.0001
     assert (first.lexical_score or 0) > 0
     assert [hit.rank for hit in found.hits] == list(range(1, len(found.hits) + 1))
@@ -53,6 +53,55 @@ def test_both_languages_and_codes_are_found(
 def test_passage_is_found_by_its_heading(filled: KnowledgeBase) -> None:
     hits = filled.retriever.search("HG-K1702 cord").hits
     assert "75 cm" in hits[0].chunk.text
+
+
+CODES = """# Error codes
+
+The kettle shows E3 when it is dry.
+
+# Rice cooker
+
+The rice cooker shows E5 when the lid is open.
+
+# Vacuum
+
+Order 2026-0815 and the model HG-V8500 belong to the vacuum cleaner.
+
+# 电饭煲
+
+电饭煲显示 E7 故障时请检查内锅。
+
+# 保养
+
+吸尘器出现故障时请先清洁滤网，故障仍在请联系客服。
+"""
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("E3", "E3"),
+        ("e5 error", "E5"),
+        ("HG-V8500", "HG-V8500"),
+        ("hgv8500", "HG-V8500"),
+        ("2026-0815", "2026-0815"),
+        ("E7 故障", "E7"),
+        ("HG-K1702", "Descale"),
+    ],
+)
+def test_passage_with_the_code_comes_first(filled: KnowledgeBase, query: str, text: str) -> None:
+    filled.add("codes.md", CODES)
+    assert text in filled.retriever.search(query).hits[0].chunk.text
+
+
+def test_stray_words_do_not_outvote_meaning(kb: KnowledgeBase) -> None:
+    kb.add("returns.txt", "Goods can be returned within thirty days after delivery.")
+    kb.add("stray.txt", "Sunflowers are thirsty in summer.")
+    hits = kb.retriever.search("goods returned after delivery, sunflowers painted on").hits
+    assert hits[0].document == "returns.txt"
+    stray = next(hit for hit in hits if hit.document == "stray.txt")
+    assert stray.lexical_rank is not None
+    assert stray.score < 1 / 61
 
 
 def test_top_k_is_kept(filled: KnowledgeBase) -> None:
