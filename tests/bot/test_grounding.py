@@ -93,7 +93,7 @@ def test_figures_tie_an_answer_to_a_foreign_passage() -> None:
 
 def test_meaning_ties_an_answer_to_a_foreign_passage() -> None:
     def embed(texts: Sequence[str]) -> NDArray[np.float32]:
-        about = [[1.0, 0.0] if "仓库" in t or "warehouse" in t else [0.6, 0.8] for t in texts]
+        about = [[1.0, 0.0] if "仓库" in t or "warehouse" in t else [0.1, 0.99] for t in texts]
         return np.array(about, dtype=np.float32)
 
     checked = check("包裹到达仓库后很快退款。", "什么时候收到钱", Grounder(embed=embed))
