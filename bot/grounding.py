@@ -27,7 +27,7 @@ _ASKED_WEIGHT = 0.35  # words the question already had prove little
 _HEADING_WEIGHT = 0.6  # words found only in the title or the headings of the passage
 
 CITE_SCORE = 0.35  # a sentence with less gets no citation
-_KEEP_SCORE = 0.3  # one with less is cut
+_KEEP_SCORE = 0.5  # one with less is cut
 _SUPPORTED_SCORE = 0.6
 
 # Cosines of the packaged model between a sentence and its translation lie from 0.36 to 0.69,
@@ -56,7 +56,7 @@ class Checked:
     @property
     def is_carried(self) -> bool:
         """True where the documents carry the answer."""
-        return bool(self.citations) and self.grounding.score >= CITE_SCORE
+        return bool(self.citations) and self.grounding.score >= _SUPPORTED_SCORE
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,10 @@ from bot.runs import MAX_QUOTE_CHARS, Run, cite, runs_of
 from bot.types import Grounding, SentenceCheck
 from knowledge.types import ScoredChunk
 
-_MAX_SENTENCES = 24  # compared with a question
+_MAX_SENTENCES = 14  # compared with a question
 _MAX_REMEMBERED = 8192  # embedded sentences, 1.5 kB each
-_LEAST_MEANING = 0.1  # cosine below which nothing is quoted
+# Of 147 hard questions, a smaller cosine: 7 % of right quotations, 30 % of those without an answer.
+_LEAST_MEANING = 0.28
 _LEAST_WORDS = 0.2  # share of the question's words below which nothing is quoted
 _CODE_BONUS = 0.1  # for a sentence with the question's product or error code
 # Neighbors whose fit is within this of the best sentence are quoted with it: of 0 to 0.3 the
@@ -110,7 +111,7 @@ def _plain(text: str) -> str:
 def _in_context(run: Run) -> str:
     """A sentence with the heading that tells what it is about."""
     above = (run.hit.title, *run.hit.chunk.headings)
-    return f"{' › '.join(dict.fromkeys((above[0], above[-1])))}: {run.text}"
+    return f"{above[-1]}: {run.text}"
 
 
 def _shared_words(query: str, sentences: Sequence[Run]) -> NDArray[np.float32]:

@@ -47,7 +47,7 @@ def decide_on_grounding(is_carried: bool, *, has_quote: bool) -> Decision:
     if is_carried:
         return Decision(Action.ANSWER)
     if has_quote:
-        return Decision(Action.ANSWER, Reason.LOW_CONFIDENCE)
+        return Decision(Action.ANSWER, Reason.LOW_CONFIDENCE, offers_person=True)
     return Decision(Action.REFUSE, Reason.NO_EVIDENCE, offers_person=True)
 
 
