@@ -40,7 +40,9 @@ class PackagedE5(InputModule):  # type: ignore[misc]  # the library is untyped h
 
     def __init__(self) -> None:
         super().__init__()
-        self._engine = E5()
+        # One thread is as quick for a question and no slower for passages on two cores; more of
+        # them spin while they wait and slow everything down beside a language model at work.
+        self._engine = E5(num_threads=1)
         self._overhead = self._engine.token_count("")
         self._means, self._directions = _load_centering()
 
