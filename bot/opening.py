@@ -11,6 +11,7 @@ from bot.grounding import clean_answer
 from bot.text import sentence_spans
 from knowledge.types import ScoredChunk
 
+_ENDS = ("。", "？", "?", "!", "！")  # a point may be the beginning of 3.20
 _LEAST_OWN = 2  # words that the passages have and the question has not
 
 
@@ -27,8 +28,13 @@ class Opening:
         self._known_figures = frozenset(figure for text in texts for figure in figures(text))
 
     def is_answer(self, text: str) -> bool:
-        """True once the text says something that the passages say and the question does not."""
+        """True once the text says something that the passages say and the question does not.
+
+        A whole sentence that is no repetition will do: it may be in another language.
+        """
         said = clean_answer(text)
+        if _has_whole_sentence(said) and not self._is_repetition(said):
+            return True
         new = figures(said) - self._asked_figures
         if any(figure.agrees(known) for figure in new for known in self._known_figures):
             return True
@@ -39,6 +45,12 @@ class Opening:
     def is_empty(self, text: str) -> bool:
         """True where a whole sentence has been written that only repeats the question."""
         said = clean_answer(text)
-        spans = sentence_spans(said)
-        is_whole = len(spans) > 1 or said.endswith(("。", "？", "?", "!", "！", "."))
-        return bool(spans) and is_whole and words(said) <= self._asked
+        return _has_whole_sentence(said) and self._is_repetition(said)
+
+    def _is_repetition(self, text: str) -> bool:
+        return words(text) <= self._asked and figures(text) <= self._asked_figures
+
+
+def _has_whole_sentence(text: str) -> bool:
+    spans = sentence_spans(text)
+    return len(spans) > 1 or (bool(spans) and text.endswith(_ENDS))

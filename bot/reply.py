@@ -234,7 +234,6 @@ class ReplyFlow:
 
     def _cite(self, turn: Turn, draft: Draft, outcome: tuple[Checked, Decision]) -> Iterator[Event]:
         checked, decision = outcome
-        yield Citations(checked.citations)
         company = self._parts.company.get(draft.language)
         text = checked.text
         if turn.dialogue.state is ConversationState.QUEUED:
@@ -244,6 +243,7 @@ class ReplyFlow:
             text = f"{text}\n\n{pending}"
         if not draft.is_shown:
             yield Token(text)
+        yield Citations(checked.citations)
         draft.text = text
         with draft.timed("suggest"):
             asked = [exchange.question for exchange in turn.dialogue.history]

@@ -20,11 +20,11 @@ from bot.llm.base import (
 )
 
 _TOKEN = re.compile(r"[A-Za-z0-9]+\s*|.\s*", re.DOTALL)
-_PASSAGE = re.compile(r"^\s*\[(\d+)\]\s*(.+?)(?:(?<=[。！？.!?])|$)", re.MULTILINE)
+_PASSAGE = re.compile(r"^\s*\[(\d+)\].*\n\s*(.+?)(?:(?<=[。！？!?])|(?<=\.)(?=\s)|$)", re.MULTILINE)
 
 
 def echo_passage(messages: Sequence[ChatMessage]) -> str:
-    """The first sentence of the first passage marked `[n]` in the last message, cited."""
+    """The first sentence under the first line marked `[n]` in the last message, cited."""
     found = _PASSAGE.search(messages[-1].content)
     if found is None:
         return messages[-1].content.strip().splitlines()[-1]

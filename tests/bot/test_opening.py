@@ -39,6 +39,7 @@ def test_sentence_that_repeats_the_question_is_empty() -> None:
     assert opening.is_empty("能无理由退货。")
     assert not opening.is_empty("能无理由")
     assert not opening.is_empty("签收后 7 天内能无理由退货。")
+    assert not Opening("What does the label cost?", HITS).is_empty("The label costs 6.")
 
 
 def test_empty_sentence_is_seen_although_more_follows() -> None:

@@ -62,7 +62,8 @@ def serve(folder: Path, port: int, token_delay_s: float) -> None:
 
     settings = make_settings(folder, web={"port": port, "shutdown_s": 4})
     configure_logs(settings.log)
-    model = FakeChatModel(answer=lambda _: "word " * 150, token_delay_s=token_delay_s)
+    said = "Gift wrapping costs 3.20 euros per book. " * 20
+    model = FakeChatModel(answer=lambda _: said, token_delay_s=token_delay_s)
     services = build_services(settings, model)
     app = create_app(services, pages=False)
     with sole_server(settings.data_dir):

@@ -284,7 +284,8 @@ def test_language_follows_the_browser(client: TestClient) -> None:
 
 
 def test_many_streams_leave_the_server_awake(tmp_path: Path) -> None:
-    model = FakeChatModel(answer=lambda _: "word " * 20, token_delay_s=0.001)
+    said = "Gift wrapping costs 3.20 euros per book. " * 4
+    model = FakeChatModel(answer=lambda _: said, token_delay_s=0.001)
     services = build_services(make_settings(tmp_path), model)
     with TestClient(create_app(services, pages=False)) as client:
         upload(client, staff_token(services))
