@@ -32,9 +32,10 @@ _SUPPORTED_SCORE = 0.6
 
 # Cosines of the packaged model between a sentence and its translation lie from 0.36 to 0.69,
 # between unrelated sentences of one shop at 0.14 and mostly below 0.28 (30 pairs, zh and en).
-_COSINE_LOW, _COSINE_HIGH = 0.25, 0.55
+# An answer is only kept above 0.50, as an invented one got past 0.43; else it is quoted.
+_COSINE_LOW, _COSINE_HIGH = 0.35, 0.6
 _MAX_EMBEDDED = 8
-_MAX_SENTENCES = 8  # more is a passage copied out, not an answer
+_MAX_SENTENCES = 4  # more is a passage copied out, not an answer
 _OWN_WORDS, _OWN_BIGRAMS = 2, 3  # words from which a sentence says something of its own
 
 _OWN_MARKS = re.compile(r"\s*[\[【［](?:\d{1,2}(?:\s*[,，、]\s*)?)+[\]】］]")
