@@ -38,7 +38,7 @@ from knowledge.worker import IngestionWorker
 
 _MIB = 1 << 20
 _WORKER_STOP_S = 5.0
-_SUGGESTIONS_KEPT_S = 600.0
+_SUGGESTIONS_KEPT_S = 30.0
 _N_SUGGESTIONS = 3
 
 

@@ -54,6 +54,11 @@ class _Running:
     begun_at: float = field(default_factory=time.monotonic)
     is_streaming: bool = False
 
+    @property
+    def is_forgotten(self) -> bool:
+        """True where nobody came for the stream, as when the client went away."""
+        return not self.is_streaming and time.monotonic() - self.begun_at > _UNSTARTED_S
+
 
 class ChatService:
     """Answers customers; safe to call from several threads, one answer a conversation."""
@@ -71,7 +76,8 @@ class ChatService:
     @property
     def is_busy(self) -> bool:
         """True while somebody in this process waits for an answer."""
-        return bool(self._running)
+        with self._changed:
+            return any(not running.is_forgotten for running in self._running.values())
 
     def begin(
         self, conversation_id: ConversationId, text: str, *, client_id: str | None = None
@@ -109,6 +115,8 @@ class ChatService:
         self._check_intake()
         if self._parts.model.is_full:
             raise QueueFull("Too many answers are waiting; try again.", retry_after_s=5)
+        answered = self._parts.conversations.message(message_id)
+        self._release_unstarted(answered.conversation_id)
         turn = self._parts.turns.reopen(message_id)
         self._register(turn)
         return turn
@@ -132,10 +140,14 @@ class ChatService:
 
     def stop(self, conversation_id: ConversationId) -> bool:
         """Ends the answer being written, also one of another process; False if there is none."""
-        running = self._running.get(conversation_id)
-        if running is not None and running.is_streaming:
+        with self._changed:
+            running = self._running.get(conversation_id)
+            if running is not None and not running.is_streaming:
+                del self._running[conversation_id]
+        if running is not None:
             running.stop.set()
-            return True
+            if running.is_streaming:
+                return True
         return self._parts.turns.interrupt(conversation_id) > 0
 
     def handoff(self, conversation_id: ConversationId) -> Message:
@@ -228,8 +240,17 @@ class ChatService:
         try:
             self._parts.turns.finish(turn, result)
         except Exception as error:  # noqa: BLE001  # logged, and told to the customer
-            return self._failed(turn, draft, error)
+            failure = self._failed(turn, draft, error)
+            self._close_row(turn)
+            return failure
         return None
+
+    def _close_row(self, turn: Turn) -> None:
+        """Tries once more to end a turn whose result could not be written."""
+        try:
+            self._parts.turns.interrupt(turn.conversation_id)
+        except Exception:  # noqa: BLE001  # the first error is the one that is told
+            _log.exception("turn %s stays open until the next start", turn.reply_id)
 
     def _replayed(self, turn: Turn) -> Iterator[Event]:
         """Events of a turn that needs no work: answered before, or a person answers."""
@@ -266,9 +287,7 @@ class ChatService:
         """Ends a turn that was begun but never streamed, as when the client went away."""
         with self._changed:
             running = self._running.get(conversation_id)
-            if running is None or running.is_streaming:
-                return
-            if time.monotonic() - running.begun_at < _UNSTARTED_S:
+            if running is None or not running.is_forgotten:
                 return
             del self._running[conversation_id]
         self._parts.turns.interrupt(conversation_id)

@@ -268,6 +268,8 @@ class ReplyFlow:
 
     def _fixed_text(self, turn: Turn, draft: Draft, decision: Decision) -> str:
         language, state = draft.language, turn.dialogue.state
+        if decision.action is Action.NONE:
+            raise ValueError("A person has this conversation; the bot says nothing.")
         if decision.action is Action.HANDOFF:
             is_new = state is not ConversationState.QUEUED
             return self.handoff_text(language, is_new=is_new)

@@ -139,7 +139,9 @@ def load_settings(**overrides: object) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "KEFU_" + "__".join(str(part).upper() for part in first["loc"])
-        raise SettingsError(f"{name}: {first['msg']} (got {first.get('input')!r})") from error
+        # The value of an unknown name may be a secret under a misspelt one.
+        got = "" if first["type"] == "extra_forbidden" else f" (got {first.get('input')!r})"
+        raise SettingsError(f"{name}: {first['msg']}{got}") from None
     if settings.llm.backend == "remote" and not settings.llm.remote_url:
         raise SettingsError("KEFU_LLM__REMOTE_URL: needed when KEFU_LLM__BACKEND is 'remote'")
     return settings

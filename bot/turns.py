@@ -150,9 +150,9 @@ class TurnStore:
         return done.rowcount == 1
 
     def finish(self, turn: Turn, result: TurnResult) -> None:
-        """Writes the finished turn; a failed regeneration leaves the old answer in place."""
-        is_failed = result.reply.status is MessageStatus.FAILED
-        replaced = turn.reply_id if is_failed else turn.supersedes
+        """Writes the finished turn; a regeneration that was not completed leaves the old answer."""
+        is_complete = result.reply.status is MessageStatus.COMPLETE
+        replaced = turn.supersedes if is_complete else turn.reply_id
         with self._writing, self._engine.begin() as connection:
             connection.execute(
                 update(MessageRow)

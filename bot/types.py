@@ -6,8 +6,6 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NewType
 
-from knowledge.types import Retrieval
-
 ConversationId = NewType("ConversationId", str)
 MessageId = NewType("MessageId", str)
 
@@ -149,15 +147,6 @@ class Reply:
     reason: Reason | None = None
     handoff_offered: bool = False
     status: MessageStatus = MessageStatus.COMPLETE
-
-
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """What a person needs to see why an answer came out as it did; staff only."""
-
-    retrieval: Retrieval | None = None
-    prompt: str = ""
-    prompt_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)

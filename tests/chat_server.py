@@ -39,6 +39,10 @@ def make_app(journal: Path) -> FastAPI:
             await asyncio.sleep(60)
         return StreamingResponse(_events(body, request, note), media_type="text/event-stream")
 
+    @app.get("/v1/models")
+    async def models() -> dict[str, Any]:
+        return {"object": "list", "data": [{"id": "echo", "object": "model"}]}
+
     return app
 
 

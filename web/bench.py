@@ -207,7 +207,11 @@ def _overhead(
 ) -> dict[str, float]:
     """Everything but the model: 20 customers every 5 s with a model that answers at once."""
     with _instant_model() as url:
-        remote = {"KEFU_LLM__BACKEND": "remote", "KEFU_LLM__REMOTE_URL": url}
+        remote = {
+            "KEFU_LLM__BACKEND": "remote",
+            "KEFU_LLM__REMOTE_URL": url,
+            "KEFU_LLM__REMOTE_MODEL": "instant",
+        }
         with _kefu_server(environment | remote, {}) as server:
             ask = kefu_customer(server.url, count_tokens)
             asyncio.run(closed_loop(ask, questions[:4], 1))

@@ -158,7 +158,8 @@ class StaffGate:
         if self._is_foreign_change(connection, path):
             return problem_response(scope, kind="wrong_origin")
         is_page = path == "/staff" or path.startswith("/staff/")
-        is_upload = path.startswith("/api/v1/documents") and scope["method"] not in SAFE_METHODS
+        method = scope.get("method", "GET")  # a websocket has none
+        is_upload = path.startswith("/api/v1/documents") and method not in SAFE_METHODS
         if not is_page and not is_upload:
             return None
         user = await anyio.to_thread.run_sync(self._gate.user, connection)

@@ -116,6 +116,7 @@ async def _frames(threads: AnswerThreads, answer: RunningAnswer) -> AsyncIterato
                 yield ": ping\n\n"
                 continue
             if event is None:
+                answer.abandoned.set()  # it ended by itself; a stop would hit the next answer
                 if answer.error is not None:
                     raise answer.error
                 return

@@ -17,7 +17,7 @@ class ChatMessage:
 
 @dataclass(frozen=True, slots=True)
 class GenerationParams:
-    """How to write: `temperature` 0 is greedy; `stop_after_s` bounds the whole generation."""
+    """How to write: `temperature` 0 is greedy, a `seed` makes sampling repeatable."""
 
     max_new_tokens: int = 200
     temperature: float = 0.0

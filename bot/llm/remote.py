@@ -70,14 +70,15 @@ class RemoteChatModel:
             trust_env=False,  # settings come from KEFU_LLM__*, not from proxy variables
         )
         self._url = options.url.rstrip("/")
+        self._model = options.model
         self._line = Line(
             self._start, max_active=options.max_active, max_waiting=options.max_waiting
         )
 
     @property
     def name(self) -> str:
-        """The model's name on the server."""
-        return self._options.model
+        """The model's name on the server, `remote` until an unnamed one was asked for."""
+        return self._model or "remote"
 
     @property
     def adapter(self) -> None:
@@ -133,7 +134,8 @@ class RemoteChatModel:
 
     def _exchange(self, request: Request, progress: _Progress) -> None:
         """Asks the server and hands on what it streams; returns early after a stop."""
-        body = _body(self._options.model, request)
+        self._model = self._model or self._first_model()
+        body = _body(self._model, request)
         progress.n_prompt_guess = sum(self.count_tokens(m.content) for m in request.messages)
         url = f"{self._url}/chat/completions"
         with (
@@ -154,6 +156,18 @@ class RemoteChatModel:
                 _take(request, progress, json.loads(data))
         if progress.reason is None and not request.is_stopped:
             raise ModelUnavailable(f"The model server at {self._url} broke off its answer.")
+
+    def _first_model(self) -> str:
+        """The first model that the server lists, where the settings name none."""
+        response = self._client.get(f"{self._url}/models")
+        if response.status_code != httpx.codes.OK:
+            raise ModelUnavailable(self._refusal(response))
+        try:
+            return str(response.json()["data"][0]["id"])
+        except (ValueError, LookupError, TypeError) as error:
+            raise ModelUnavailable(
+                f"The model server at {self._url} lists no model. Set KEFU_LLM__REMOTE_MODEL."
+            ) from error
 
     def _refusal(self, response: httpx.Response) -> str:
         advice = {

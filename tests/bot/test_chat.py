@@ -387,3 +387,30 @@ def test_answer_that_repeats_the_question_is_never_shown(engine: Engine) -> None
     assert "€6.90" in shown
     assert final.reply.reason is Reason.LOW_CONFIDENCE
     assert final.reply.citations
+
+
+def test_stopped_regeneration_keeps_the_old_answer(engine: Engine) -> None:
+    shop = slow_shop(engine)
+    conversation_id = shop.start()
+    turn = shop.chat.begin(conversation_id, "退货运费多少")
+    first = turn.reply_id
+    stream = shop.chat.stream(turn)
+    take_until_text(stream)
+    stream.close()
+    assert first is not None
+    again = shop.chat.stream(shop.chat.regenerate(first))
+    take_until_text(again)
+    assert shop.chat.stop(conversation_id)
+    assert isinstance(list(again)[-1], Final)
+    shown = [message.id for message in shop.conversations.messages(conversation_id)]
+    assert first in shown
+    assert len(shown) == 2
+
+
+def test_turn_that_nobody_streams_can_be_stopped(shop: Shop) -> None:
+    conversation_id = shop.start()
+    shop.chat.begin(conversation_id, "怎么退货？")
+    assert shop.chat.is_busy
+    assert shop.chat.stop(conversation_id)
+    assert not shop.chat.is_busy
+    assert shop.ask(conversation_id, "怎么退货？").citations

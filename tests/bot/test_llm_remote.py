@@ -164,3 +164,10 @@ def test_token_estimate_errs_on_the_high_side(make: Callable[..., RemoteChatMode
     assert model.count_tokens("退货要几天") == 5
     assert model.count_tokens("thirty days") == 4
     assert model.adapter is None
+
+
+def test_unnamed_model_is_the_servers_first(make: Callable[..., RemoteChatModel]) -> None:
+    model = make("")
+    deltas = [event.text for event in collect(model, "one two", n=9) if isinstance(event, Delta)]
+    assert deltas == ["one", " two"]
+    assert model.name == "echo"

@@ -16,6 +16,7 @@ from web.dependencies import (
 )
 from web.errors import HttpProblem
 from web.language import ui_language
+from web.limits import RateLimiter
 from web.schemas import (
     ConversationCreated,
     ConversationOut,
@@ -63,8 +64,12 @@ def stop(conversation: OwnConversation, services: ServicesDep) -> dict[str, bool
 
 
 @router.post("/{conversation_id}/handoff", status_code=202)
-def ask_for_person(conversation: OwnConversation, services: ServicesDep) -> MessageOut:
+def ask_for_person(
+    request: Request, conversation: OwnConversation, context: ContextDep
+) -> MessageOut:
     """Records that a person is wanted; returns the message that tells the customer."""
+    _check_limit(context.new_messages, request, context)
+    services = context.services
     return message_out(services.chat.handoff(conversation.id), for_staff=False)
 
 
@@ -78,6 +83,10 @@ def rate(conversation: OwnConversation, body: NewRating, services: ServicesDep) 
 def _check_intake(request: Request, context: WebContext) -> None:
     if context.lifecycle.is_stopping:
         raise HttpProblem("stopping", retry_after_s=10)
-    wait_s = context.new_conversations.wait_s(context.gate.address(request))
+    _check_limit(context.new_conversations, request, context)
+
+
+def _check_limit(limiter: RateLimiter, request: Request, context: WebContext) -> None:
+    wait_s = limiter.wait_s(context.gate.address(request))
     if wait_s:
         raise HttpProblem("too_many_requests", retry_after_s=wait_s)

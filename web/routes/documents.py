@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, File, Form, Response, UploadFile
+from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 
 from bot import audit
 from bot.accounts import User
@@ -36,7 +36,10 @@ def list_documents(user: DocumentReader, services: ServicesDep) -> object:
 
 @router.get("/{document_id}")
 def read(
-    document_id: str, user: DocumentReader, services: ServicesDep, version: int | None = None
+    document_id: str,
+    user: DocumentReader,
+    services: ServicesDep,
+    version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
 ) -> DocumentText:
     """Returns a document with the text that parsing stored, of any version."""
     document = services.documents.get(DocumentId(document_id))

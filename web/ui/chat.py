@@ -118,7 +118,11 @@ class ChatPage:
 
     def stop(self, event: gr.EventData) -> None:
         """Stops the answer being written; its stream then ends by itself."""
-        self._services.chat.stop(self._authorized(Press.of(event)).id)
+        try:
+            conversation = self._authorized(Press.of(event))
+        except _EXPECTED:
+            return  # pressed before the first message has a conversation
+        self._services.chat.stop(conversation.id)
 
     def person(self, event: gr.EventData, request: gr.Request) -> View:
         """Records that the customer wants a person and shows what they are told."""
@@ -163,7 +167,7 @@ class ChatPage:
         press = Press.of(event)
         try:
             conversation = self._authorized(press)
-            n = int(press.n) if press.n.isdecimal() else 0
+            n = int(press.n) if press.n.isdecimal() and len(press.n) < 6 else 0
             passage = self._services.chat.passage(self._own_message(conversation, press), n)
         except _EXPECTED:
             return notice(self.words("source_gone"), kind="error")

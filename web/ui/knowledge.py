@@ -12,6 +12,7 @@ from gradio.data_classes import ListFiles
 from bot import audit
 from bot.accounts import User
 from bot.catalogue import UiLanguage
+from knowledge.errors import UnsupportedFormat
 from knowledge.types import DocumentId, Job, JobId, JobState
 from web.dependencies import WebContext
 from web.errors import HttpProblem, describe
@@ -102,7 +103,7 @@ class KnowledgePage:
         form = sent(event)
         try:
             self._desk.user(request, "search")
-            top_k = form.get("top_k", "")
+            top_k = form.get("top_k", "")[:5]
             wanted = min(_MAX_TOP_K, max(1, int(top_k))) if top_k.isdecimal() else None
             retrieval = self._services.retriever.search(form.get("q", "").strip(), top_k=wanted)
         except EXPECTED as error:
@@ -161,7 +162,7 @@ class KnowledgePage:
     def _submit(self, picked: Picked, user: User, *, replace: DocumentId | None) -> str:
         name = escape(picked.name)
         try:
-            data = picked.path.read_bytes()
+            data = _read(picked.path)
             document_id, _ = self._services.ingestor.submit(
                 picked.name, data, author=user.name, replace=replace
             )
@@ -227,6 +228,13 @@ def build_knowledge(context: WebContext, language: UiLanguage) -> gr.Blocks:
         )
         bar.staff_form(page.search, None, hits, **QUIET)
     return blocks
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UnsupportedFormat("The uploaded file is gone; choose it again.") from error
 
 
 def _discard(files: list[Picked]) -> None:
