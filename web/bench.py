@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -232,6 +233,16 @@ def _instant_model() -> Iterator[str]:
         yield server.url
 
 
+def _copied(prompt: str) -> str:
+    """The first sentence of the first passage, so that its citation is found as usual."""
+    from bot.text import sentence_spans
+
+    lines = prompt.splitlines()
+    first = next((n for n, line in enumerate(lines) if line.startswith("[1]")), -1)
+    text = next((line for line in lines[first + 1 :] if line.strip()), prompt)
+    return next((text[start:end] for start, end in sentence_spans(text)), text)
+
+
 def _serve_instant_model(port: int) -> None:
     from fastapi import FastAPI
     from fastapi.responses import StreamingResponse
@@ -243,8 +254,9 @@ def _serve_instant_model(port: int) -> None:
         return {"object": "list", "data": [{"id": "instant", "object": "model"}]}
 
     @app.post("/v1/chat/completions")
-    def chat(body: dict[str, object]) -> StreamingResponse:
-        words = ["Please ", "see ", "the ", "passage ", "below."]
+    def chat(body: dict[str, Any]) -> StreamingResponse:
+        words = _copied(body["messages"][-1]["content"]).split(" ")
+        words = [*(f"{word} " for word in words[:-1]), words[-1]]
         chunks = [{"choices": [{"index": 0, "delta": {"content": word}}]} for word in words]
         chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
         lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks] + ["data: [DONE]\n\n"]
