@@ -59,7 +59,8 @@ def mount_pages(app: FastAPI, services: Services) -> FastAPI:
     chats = _mount(app, context, build_chat, base="/ui", paths=PAGE_PATHS)
     for name, _ in PAGES:
         base = f"/staff/ui/{name}"
-        apps = _mount(app, context, _BUILDERS[name], base=base, paths=PAGE_PATHS + UPLOAD_PATHS)
+        paths = PAGE_PATHS + (UPLOAD_PATHS if name == "knowledge" else ())
+        apps = _mount(app, context, _BUILDERS[name], base=base, paths=paths)
         look = _look(services.catalogue, f"nav_{name}", "staff.css")
         page = PageRoute(apps, base=base, look=look)
         app.add_route(f"/staff/{name}", page.respond, methods=["GET"], include_in_schema=False)
