@@ -175,7 +175,9 @@ class ChatPage:
 
     def _stream(self, turn: Turn, conversation_id: ConversationId, token: str) -> Iterator[View]:
         words = self.words
-        yield self._log(self._opened_by_id(conversation_id, token)), self._live("", None)
+        opened = self._opened_by_id(conversation_id, token)
+        said = tuple(each for each in opened.messages if each.id != turn.reply_id)
+        yield self._log(replace(opened, messages=said)), self._live("", None)
         text, painted, status, ended = "", 0.0, None, ""
         stream = cast(Generator[Event, None, None], self._services.chat.stream(turn))
         with closing(stream) as events:
