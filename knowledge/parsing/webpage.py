@@ -1,5 +1,6 @@
 """HTML → blocks: the words a visitor of the page reads, without its menus and scripts."""
 
+import contextlib
 import re
 from itertools import islice
 from pathlib import PurePath
@@ -115,10 +116,9 @@ def _decode(name: str, data: bytes) -> str:
         charset = {"gb2312": "gb18030", "gbk": "gb18030", "iso-8859-1": "cp1252"}.get(
             charset, charset
         )
-        try:
+        # Where the declaration is wrong, the bytes decide.
+        with contextlib.suppress(LookupError, UnicodeError):
             return decode_text(name, data.decode(charset).encode("utf-8"))
-        except (LookupError, UnicodeError):
-            pass  # the declaration is wrong; the bytes decide
     return decode_text(name, data)
 
 
