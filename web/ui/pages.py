@@ -26,6 +26,7 @@ from web.ui.markup import asset
 from web.ui.menu import CHAT, PAGES, base_path
 
 _log = logging.getLogger(__name__)
+_WARM_PAUSE_S = 0.3  # lets requests in between
 
 #: Builds a page in a language; gives an app that has the page as its last route.
 Build = Callable[[str, UiLanguage], FastAPI]
@@ -54,9 +55,13 @@ class PageApps:
         return self._built[key]
 
     @contextlib.asynccontextmanager
-    async def running(self, *, warm: bool) -> AsyncIterator[None]:
-        """Ends with the server what the apps started; `warm` builds all pages meanwhile."""
-        warming = asyncio.create_task(self._warm()) if warm else None
+    async def running(self, *, warm: Callable[[], bool] | None) -> AsyncIterator[None]:
+        """Ends with the server what the apps started.
+
+        Args:
+            warm: Build all pages meanwhile, each when this returns True; None builds none.
+        """
+        warming = asyncio.create_task(self._warm(warm)) if warm is not None else None
         try:
             async with self._lifespans:
                 yield
@@ -75,9 +80,12 @@ class PageApps:
         mount: ASGIApp = host.router.routes[-1].app  # type: ignore[attr-defined]  # a Mount
         return mount
 
-    async def _warm(self) -> None:
+    async def _warm(self, may_build: Callable[[], bool]) -> None:
         for page in (CHAT, *(name for name, _ in PAGES)):
             for language in LANGUAGES:
+                await asyncio.sleep(_WARM_PAUSE_S)
+                while not may_build():  # noqa: ASYNC110  # asks another thread's state
+                    await asyncio.sleep(_WARM_PAUSE_S)
                 await self.get(page, language)
         _log.info("all pages are built")
 
@@ -101,11 +109,12 @@ def mount_pages(app: FastAPI, *, warm: bool) -> FastAPI:
 
     Args:
         app: The application.
-        warm: Build the pages in the background once the server has started.
+        warm: Build the pages in the background once the server has started, between answers.
     """
     context: WebContext = app.state.context
     apps = PageApps(lambda page, language: _build_page(context, page, language))
-    _run_with(app, apps, warm=warm)
+    chat_service = context.services.chat
+    _run_with(app, apps, warm=(lambda: not chat_service.is_busy) if warm else None)
     catalogue = context.services.catalogue
     chat = _mount(app, apps, CHAT, look=_look(catalogue, "chat_title", "chat.css"))
     for name, _ in PAGES:
@@ -141,7 +150,7 @@ def _mount(app: FastAPI, apps: PageApps, page: str, *, look: Look) -> PageRoute:
     return PageRoute(mounted, base=base_path(page), look=look)
 
 
-def _run_with(app: FastAPI, apps: PageApps, *, warm: bool) -> None:
+def _run_with(app: FastAPI, apps: PageApps, *, warm: Callable[[], bool] | None) -> None:
     """Lets the pages live as long as the application."""
     outer = app.router.lifespan_context
 
