@@ -25,6 +25,7 @@ from bot.settings import Settings
 from bot.suggestions import Suggester
 from bot.turns import TurnStore
 from knowledge.embedding import Embedder, load_embedder
+from knowledge.fetching import FetchOptions
 from knowledge.ingestion import Ingestor
 from knowledge.job_run import IngestionOptions
 from knowledge.jobs import JobStore
@@ -32,6 +33,7 @@ from knowledge.parsing.limits import ParseLimits
 from knowledge.relevance import RelevanceModel
 from knowledge.retrieval import HybridRetriever, RetrievalOptions
 from knowledge.search_indexes import SearchIndexes
+from knowledge.sources import SourceStore
 from knowledge.store import DocumentStore
 from knowledge.words import WordSplitter
 from knowledge.worker import IngestionWorker
@@ -57,6 +59,7 @@ class KnowledgeStores:
     documents: DocumentStore
     jobs: JobStore
     ingestor: Ingestor
+    sources: SourceStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ class Services:
     documents: DocumentStore
     jobs: JobStore
     ingestor: Ingestor
+    sources: SourceStore
     worker: IngestionWorker
     indexes: SearchIndexes
     retriever: HybridRetriever
@@ -160,6 +164,7 @@ def assemble(
         documents=stores.documents,
         jobs=stores.jobs,
         ingestor=stores.ingestor,
+        sources=stores.sources,
         worker=search.worker,
         indexes=search.indexes,
         retriever=search.retriever,
@@ -177,6 +182,7 @@ def open_stores(settings: Settings, engine: Engine) -> KnowledgeStores:
         documents=DocumentStore(engine, uploads_dir=uploads),
         jobs=JobStore(engine),
         ingestor=Ingestor(engine, uploads_dir=uploads, limits=_limits(settings)),
+        sources=SourceStore(engine),
     )
 
 
@@ -204,6 +210,7 @@ def open_search(
         limits=_limits(settings),
         chunk_tokens=knowledge.chunk_tokens,
         pause=is_busy or (lambda: False),
+        fetch=_fetching(settings),
     )
     retriever = HybridRetriever(
         engine,
@@ -266,6 +273,17 @@ def _limits(settings: Settings) -> ParseLimits:
         max_text_chars=knowledge.max_text_chars,
         max_unpacked_bytes=knowledge.max_unpacked_mb * _MIB,
         max_bytes=knowledge.max_upload_mb * _MIB,
+    )
+
+
+def _fetching(settings: Settings) -> FetchOptions:
+    knowledge = settings.knowledge
+    return FetchOptions(
+        max_bytes=knowledge.max_page_mb * _MIB,
+        timeout_s=knowledge.fetch_timeout_s,
+        delay_s=knowledge.fetch_delay_s,
+        max_pages=knowledge.max_site_pages,
+        allow_private=knowledge.allow_private_urls,
     )
 
 

@@ -23,6 +23,7 @@ from web.ui.company import build_company
 from web.ui.frame import PAGE_PATHS, UPLOAD_PATHS, Look, OpenPaths, PageRoute
 from web.ui.knowledge import build_knowledge
 from web.ui.markup import asset
+from web.ui.sources import build_sources
 from web.ui.staff import PAGES
 from web.ui.transcripts import build_transcripts
 
@@ -48,6 +49,7 @@ _MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "Noto Sans Mono CJK SC", 
 
 _BUILDERS: dict[str, Build] = {
     "knowledge": build_knowledge,
+    "sources": build_sources,
     "transcripts": build_transcripts,
     "company": build_company,
 }
