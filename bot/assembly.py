@@ -24,11 +24,12 @@ from bot.quotation import Meaning, Quoter
 from bot.settings import Settings
 from bot.suggestions import Suggester
 from bot.turns import TurnStore
-from knowledge.embedding import Embedder, load_embedder
+from knowledge.embedding import Embedder, load_by_id, load_embedder
 from knowledge.fetching import FetchOptions
 from knowledge.ingestion import Ingestor
 from knowledge.job_run import IngestionOptions
 from knowledge.jobs import JobStore
+from knowledge.next_embedder import serving_embedder
 from knowledge.parsing.limits import ParseLimits
 from knowledge.relevance import RelevanceModel
 from knowledge.retrieval import HybridRetriever, RetrievalOptions
@@ -119,7 +120,6 @@ def assemble(
         ModelUnavailable: the language model cannot be loaded.
         AdapterRejected: the adapter that the settings name does not fit.
         EmbedderUnavailable: the embedding model cannot be loaded.
-        IndexMismatch: the documents were embedded by another model.
     """
     engine = open_database(settings.database_url)
     catalogue = load_catalogue()
@@ -192,19 +192,24 @@ def open_search(
     *,
     embedder: Embedder | None = None,
     is_busy: Callable[[], bool] | None = None,
-    rebuilding: bool = False,
+    load_old: Callable[[str], Embedder] | None = None,
 ) -> Search:
     """Loads the embedder and opens the indexes; the caller closes them.
 
+    Documents that another model embedded are searched with that one, loaded by `load_old`, until
+    they are rebuilt; without it, by their words only.
+
     Raises:
         EmbedderUnavailable: the embedding model cannot be loaded.
-        IndexMismatch: the documents were embedded by another model and not `rebuilding`.
     """
     knowledge = settings.knowledge
     embedder = embedder or load_embedder(knowledge.embedder, device=settings.llm.device)
     words = WordSplitter(settings.data_dir / "cache")
-    indexes = SearchIndexes(engine, embedder, directory=settings.data_dir / "index", words=words)
-    indexes.open(rebuilding=rebuilding)
+    device = settings.llm.device
+    load = load_old or (lambda id: load_by_id(id, device=device))
+    serving = serving_embedder(engine, embedder, load=load)
+    indexes = SearchIndexes(engine, serving, directory=settings.data_dir / "index", words=words)
+    indexes.open(rebuilding=True)
     options = IngestionOptions(
         uploads_dir=_uploads(settings),
         limits=_limits(settings),
@@ -215,11 +220,11 @@ def open_search(
     retriever = HybridRetriever(
         engine,
         indexes,
-        embedder=embedder,
+        embedder=serving,
         options=RetrievalOptions(top_k=knowledge.top_k, candidates=knowledge.candidates),
         relevance=RelevanceModel.load(),
     )
-    worker = IngestionWorker(engine, indexes, embedder=embedder, options=options)
+    worker = IngestionWorker(engine, indexes, embedder=serving, options=options)
     return Search(embedder, indexes, retriever, worker)
 
 

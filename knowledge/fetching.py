@@ -151,7 +151,7 @@ class Fetcher:
         if response.status == HTTPStatus.NOT_MODIFIED:
             return Fetched(url, b"", content_type, validators, is_unchanged=True)
         if response.status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
-            raise PageGone(f"The page is no longer there ({_named(response.status)}).")
+            raise PageGone(f"There is no such page ({_named(response.status)}).")
         if response.status != HTTPStatus.OK:
             raise FetchFailed(f"The server answered {_named(response.status)}.")
         if content_type not in accepts:

@@ -123,6 +123,19 @@ class ChunkRow(Base):
     embedding: Mapped[bytes] = mapped_column(LargeBinary)  # (dim,) little-endian float32
 
 
+class NextEmbeddingRow(Base):
+    """A passage's vector by the embedder that is to take over; all of them switch at once."""
+
+    __tablename__ = "next_embeddings"
+
+    chunk_id: Mapped[int] = mapped_column(
+        BigId, ForeignKey("chunks.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    embedder: Mapped[str] = mapped_column(String(200), primary_key=True)
+    passage_sha256: Mapped[str] = mapped_column(String(64))
+    embedding: Mapped[bytes] = mapped_column(LargeBinary)  # (dim,) little-endian float32
+
+
 class ChunkChangeRow(Base):
     """Outbox of index changes: `op` is `add` or `remove`; ids only grow."""
 

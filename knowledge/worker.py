@@ -43,7 +43,7 @@ class IngestionWorker:
     Args:
         engine: The database.
         indexes: Brought up to date before a job counts as done.
-        embedder: Embeds passages.
+        embedder: Embeds passages; a `SwitchingEmbedder` while another one is to take over.
         options: How documents are worked on.
     """
 

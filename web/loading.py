@@ -85,7 +85,7 @@ def work_off(
         return _watch(stores, job_ids)
     from bot.assembly import open_search
 
-    search = open_search(settings, engine, rebuilding=True)
+    search = open_search(settings, engine)
     worker = threading.Thread(target=search.worker.run_until_idle, name="jobs", daemon=True)
     worker.start()
     try:

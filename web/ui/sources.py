@@ -36,7 +36,7 @@ class SourcesPage:
             user = self._desk.user(request, "documents.read")
         except EXPECTED as error:
             return "", self._desk.line(error), "", "", gr.Timer(active=False)
-        form = sources_view.add_form(self.words) if may(user, "documents.write") else ""
+        form = self._form() if may(user, "documents.write") else ""
         return self._desk.bar(request), "", form, *self._list(user)
 
     def tick(self, request: gr.Request) -> View:
@@ -52,7 +52,7 @@ class SourcesPage:
         try:
             user = self._desk.user(request, "documents.write")
             if form.get("form") == "add":
-                line, cleared = self._add(form, user), sources_view.add_form(self.words)
+                line, cleared = self._add(form, user), self._form()
             else:
                 line, cleared = self._reschedule(form, user), gr.skip()
         except EXPECTED as error:
@@ -66,6 +66,9 @@ class SourcesPage:
             return self._act(press.get("act", ""), press, request)
         except EXPECTED as error:
             return self._desk.line(error), gr.skip(), gr.skip(), gr.skip()
+
+    def _form(self) -> str:
+        return sources_view.add_form(self.words, n_sources=len(self._services.sources.list()))
 
     def _add(self, form: Mapping[str, str], user: User) -> str:
         source = self._services.sources.add(

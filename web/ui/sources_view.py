@@ -13,11 +13,12 @@ def is_open(job: Job | None) -> bool:
     return job is not None and job.state in _OPEN
 
 
-def add_form(words: Words) -> str:
-    """Returns the form that adds an address."""
+def add_form(words: Words, *, n_sources: int) -> str:
+    """Returns the form that adds an address; each further source makes it a new, empty one."""
     kinds = "".join(_option(kind.value, words("kind_" + kind.value)) for kind in SourceKind)
     return (
-        f'<form class="k-row" data-form="add"><label class="k-grow">{words("source_url")}'
+        f'<form class="k-row k-below" data-form="add" data-n="{n_sources}">'
+        f'<label class="k-grow">{words("source_url")}'
         f'<input name="url" type="url" required maxlength="2000" '
         f'placeholder="https://example.com/help"></label>'
         f'<label>{words("source_kind")}<select name="kind">{kinds}</select></label>'
