@@ -24,6 +24,7 @@ from bot.quotation import Meaning, Quoter
 from bot.settings import Settings
 from bot.suggestions import Suggester
 from bot.turns import TurnStore
+from knowledge.archive import KnowledgeArchive
 from knowledge.embedding import Embedder, load_by_id, load_embedder
 from knowledge.fetching import FetchOptions
 from knowledge.ingestion import Ingestor
@@ -61,6 +62,7 @@ class KnowledgeStores:
     jobs: JobStore
     ingestor: Ingestor
     sources: SourceStore
+    archive: KnowledgeArchive
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ class Services:
     jobs: JobStore
     ingestor: Ingestor
     sources: SourceStore
+    archive: KnowledgeArchive
     worker: IngestionWorker
     indexes: SearchIndexes
     retriever: HybridRetriever
@@ -165,6 +168,7 @@ def assemble(
         jobs=stores.jobs,
         ingestor=stores.ingestor,
         sources=stores.sources,
+        archive=stores.archive,
         worker=search.worker,
         indexes=search.indexes,
         retriever=search.retriever,
@@ -183,6 +187,7 @@ def open_stores(settings: Settings, engine: Engine) -> KnowledgeStores:
         jobs=JobStore(engine),
         ingestor=Ingestor(engine, uploads_dir=uploads, limits=_limits(settings)),
         sources=SourceStore(engine),
+        archive=KnowledgeArchive(engine, uploads_dir=uploads),
     )
 
 

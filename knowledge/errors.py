@@ -10,6 +10,7 @@ KnowledgeError
 ├── IndexMismatch         the index on disk was built by another embedder or format
 ├── IndexLocked           another process is writing this index
 ├── EmbedderUnavailable   the embedding model cannot be loaded
+├── ArchiveRejected       the file is no whole archive of a knowledge base, or has no place
 ├── SourceNotFound        no web source of that id
 ├── SourceRejected        the address cannot be a web source, or is one already
 └── FetchFailed           an address gave no usable content; the message says why
@@ -81,3 +82,7 @@ class PageGone(FetchFailed):
 
 class RobotsDenied(FetchFailed):
     """The site's robots.txt does not allow us to fetch it."""
+
+
+class ArchiveRejected(KnowledgeError):
+    """The file is no whole archive of a knowledge base, or there is no place for it."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from knowledge.types import Schedule, SourceKind
-from web import cli_sources
+from web import cli_archive, cli_sources
 from web.console import CommandError, database, print_json, print_table, settings_in_force, tell
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Documents and search.", no_args_is_help=True, rich_markup_mode=None)
 app.command("sources")(cli_sources.sources)
+app.command("export")(cli_archive.export)
+app.command("import")(cli_archive.restore)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

@@ -77,6 +77,7 @@ KINDS: dict[type[Exception], str] = {
     knowledge.IndexLocked: "conflict",
     knowledge.JobNotFound: "job_not_found",
     knowledge.ParseFailed: "unreadable_file",
+    knowledge.ArchiveRejected: "invalid",
     knowledge.SourceNotFound: "source_not_found",
     knowledge.SourceRejected: "invalid",
     knowledge.FetchFailed: "unreadable_file",

@@ -80,6 +80,12 @@ class ConversationCreated(_Out):
     suggestions: list[str]
 
 
+class ArchiveRestored(_Out):
+    """How many documents a restored archive holds."""
+
+    documents: int
+
+
 class SourceOut(_Out):
     """A web page or sitemap that documents are made from."""
 

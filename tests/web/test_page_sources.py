@@ -1,6 +1,7 @@
 """The page of web sources, over the real services and a real site."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import gradio as gr
 import pytest
@@ -17,6 +18,7 @@ from web.app import create_app
 from web.cli import app
 from web.dependencies import WebContext
 from web.security import COOKIE
+from web.ui.knowledge import Picked
 from web.ui.sources import SourcesPage
 
 
@@ -98,7 +100,7 @@ def test_addresses_and_reasons_are_escaped(
     url = f"{site.url}/?<script>alert(1)</script>"
     page.send(event(form="add", url=url, kind="page", schedule="off"), who)
     context.services.worker.run_until_idle()
-    _, _, form, listed, _ = page.open(who)
+    _, _, form, listed, *_ = page.open(who)
     assert "data-form" in form
     assert "<script>" not in listed
     assert "404 Not Found" in listed
@@ -116,7 +118,7 @@ def test_wrong_addresses_are_told(
 
 def test_agents_look_but_change_nothing(page: SourcesPage, context: WebContext) -> None:
     who = staff(context, "agent")
-    _, _, form, listed, _ = page.open(who)
+    _, _, form, listed, *_ = page.open(who)
     assert form == ""
     assert 'data-act="remove"' not in listed
     for act in ("sync", "remove", "cancel"):
@@ -129,6 +131,33 @@ def test_strangers_see_nothing(page: SourcesPage) -> None:
     stranger = gr.Request(request=Request(scope))
     assert page.open(stranger)[3] == ""
     assert 'role="alert"' in page.tick(stranger)[0]
+
+
+def test_an_archive_is_restored_in_the_page(
+    page: SourcesPage, context: WebContext, tmp_path: Path
+) -> None:
+    path = tmp_path / "base.zip"
+    context.services.archive.export(path)
+    sent = [Picked(path, "base.zip")]
+    line, *_ = page.restore(sent, True, staff(context, "agent"))
+    assert 'role="alert"' in line
+    context.services.archive.export(path)
+    line, *_ = page.restore(sent, True, staff(context, "knowledge"))
+    assert "Restored" in line
+    assert not path.exists()
+    line, *_ = page.restore(None, False, staff(context, "knowledge"))
+    assert 'role="alert"' in line
+
+
+def test_commands_export_and_import(
+    context: WebContext, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEFU_DATA_DIR", str(settings.data_dir))
+    path = str(tmp_path / "base.zip")
+    assert CliRunner().invoke(app, ["kb", "export", path]).exit_code == 0
+    monkeypatch.setenv("KEFU_DATA_DIR", str(tmp_path / "other"))
+    done = CliRunner().invoke(app, ["kb", "import", path])
+    assert done.exit_code == 0, done.output
 
 
 def test_command_lists_and_removes_sources(

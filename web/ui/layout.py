@@ -55,13 +55,16 @@ _BUILDERS: dict[str, Build] = {
 }
 
 
+_WITH_UPLOADS = frozenset({"knowledge", "sources"})
+
+
 def mount_pages(app: FastAPI, services: Services) -> FastAPI:
     """Adds all pages to `app`, whose state holds the `WebContext`; call it last."""
     context: WebContext = app.state.context
     chats = _mount(app, context, build_chat, base="/ui", paths=PAGE_PATHS)
     for name, _ in PAGES:
         base = f"/staff/ui/{name}"
-        paths = PAGE_PATHS + (UPLOAD_PATHS if name == "knowledge" else ())
+        paths = PAGE_PATHS + (UPLOAD_PATHS if name in _WITH_UPLOADS else ())
         apps = _mount(app, context, _BUILDERS[name], base=base, paths=paths)
         look = _look(services.catalogue, f"nav_{name}", "staff.css")
         page = PageRoute(apps, base=base, look=look)

@@ -14,6 +14,7 @@ from web.dependencies import WebContext
 from web.errors import HttpProblem
 from web.security import may
 from web.ui import sources_view
+from web.ui.knowledge import NamedFile, Picked
 from web.ui.markup import notice
 from web.ui.staff import EXPECTED, QUIET, Desk, piece, sent, staff_script
 
@@ -35,9 +36,14 @@ class SourcesPage:
         try:
             user = self._desk.user(request, "documents.read")
         except EXPECTED as error:
-            return "", self._desk.line(error), "", "", gr.Timer(active=False)
-        form = self._form() if may(user, "documents.write") else ""
-        return self._desk.bar(request), "", form, *self._list(user)
+            hidden = gr.update(visible=False)
+            line = self._desk.line(error)
+            return "", line, "", "", gr.Timer(active=False), "", hidden, hidden
+        may_write = may(user, "documents.write")
+        form = self._form() if may_write else ""
+        archive = sources_view.archive(self.words) if may_write else ""
+        shown = gr.update(visible=may_write)
+        return self._desk.bar(request), "", form, *self._list(user), archive, shown, shown
 
     def tick(self, request: gr.Request) -> View:
         """Shows how far the running syncs are; stops asking when none is left."""
@@ -66,6 +72,23 @@ class SourcesPage:
             return self._act(press.get("act", ""), press, request)
         except EXPECTED as error:
             return self._desk.line(error), gr.skip(), gr.skip(), gr.skip()
+
+    def restore(self, files: list[Picked] | None, replace: bool, request: gr.Request) -> View:
+        """Restores an exported knowledge base; returns line, picker, list, timer."""
+        picked = files[0] if files else None
+        try:
+            user = self._desk.user(request, "documents.write")
+            if picked is None:
+                raise HttpProblem("bad_request")
+            manifest = self._services.archive.restore(picked.path, replace=bool(replace))
+        except EXPECTED as error:
+            return self._desk.line(error), gr.update(value=None), gr.skip(), gr.skip()
+        finally:
+            if picked is not None:
+                picked.path.unlink(missing_ok=True)
+        audit.record(self._services.engine, user.name, action="knowledge.import")
+        line = notice(self.words("archive_done", n=manifest.n_documents))
+        return line, gr.update(value=None), *self._list(user)
 
     def _form(self) -> str:
         return sources_view.add_form(self.words, n_sources=len(self._services.sources.list()))
@@ -138,9 +161,16 @@ def build_sources(context: WebContext, language: UiLanguage) -> gr.Blocks:
         line = piece("k-line")
         listed = piece("k-sources")
         timer = gr.Timer(_REFRESH_S, active=False)
+        archive = piece("k-archive")
+        replace = gr.Checkbox(label=words.plain("archive_replace"), value=False, visible=False)
+        picker = NamedFile(
+            label=words.plain("archive_import"), file_count="single", height=120, visible=False
+        )
         panel = piece("k-panel")
 
-        bar.staff_open(page.open, None, [bar, line, form, listed, timer], **QUIET)
+        opened = [bar, line, form, listed, timer, archive, replace, picker]
+        bar.staff_open(page.open, None, opened, **QUIET)
+        picker.upload(page.restore, [picker, replace], [line, picker, listed, timer], **QUIET)
         timer.tick(page.tick, None, [listed, timer], **QUIET)
         bar.staff_form(page.send, None, [line, form, listed, timer], **QUIET)
         acted = bar.staff_act(page.act, None, [line, listed, timer, panel], **QUIET)

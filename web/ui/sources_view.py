@@ -51,6 +51,16 @@ def sources(
     return table(words("sources"), [words("col_" + name) for name in headings], rows)
 
 
+def archive(words: Words) -> str:
+    """Returns the heading over export and import, with the link that downloads the file."""
+    return (
+        f'<section aria-labelledby="k-whole"><h2 id="k-whole">{words("archive")}</h2>'
+        f'<p class="k-label">{words("archive_intro")}</p>'
+        f'<p><a class="k-button" href="../api/v1/archive" download>{words("archive_export")}</a>'
+        f"</p></section>"
+    )
+
+
 def pages(source: Source, shown: Sequence[SourcePage], words: Words) -> str:
     """Returns a source's pages, those with problems first, in the panel at the side."""
     items = "".join(
