@@ -72,7 +72,7 @@ def event(**sent: object) -> gr.EventData:
 def test_an_address_is_added_and_shown(page: SourcesPage, context: WebContext, site: Site) -> None:
     who = staff(context, "knowledge")
     form = {"form": "add", "url": f"{site.url}/help", "kind": "page", "schedule": "daily"}
-    line, _, listed, timer = page.send(event(**form), who)
+    line, listed, timer = page.send(event(**form), who)
     assert "was added" in line
     assert "waiting" in listed
     assert timer.active

@@ -40,7 +40,7 @@ class SourcesPage:
             line = self._desk.line(error)
             return "", line, "", "", gr.Timer(active=False), "", hidden, hidden
         may_write = may(user, "documents.write")
-        form = self._form() if may_write else ""
+        form = sources_view.add_form(self.words) if may_write else ""
         archive = sources_view.archive(self.words) if may_write else ""
         shown = gr.update(visible=may_write)
         return self._desk.bar(request), "", form, *self._list(user), archive, shown, shown
@@ -53,17 +53,15 @@ class SourcesPage:
             return self._desk.line(error), gr.Timer(active=False)
 
     def send(self, event: gr.EventData, request: gr.Request) -> View:
-        """Adds an address or changes a schedule; returns line, form, list, timer."""
+        """Adds an address or changes a schedule; returns line, list, timer."""
         form = sent(event)
         try:
             user = self._desk.user(request, "documents.write")
-            if form.get("form") == "add":
-                line, cleared = self._add(form, user), self._form()
-            else:
-                line, cleared = self._reschedule(form, user), gr.skip()
+            is_new = form.get("form") == "add"
+            line = self._add(form, user) if is_new else self._reschedule(form, user)
         except EXPECTED as error:
-            return self._desk.line(error), gr.skip(), gr.skip(), gr.skip()
-        return line, cleared, *self._list(user)
+            return self._desk.line(error), gr.skip(), gr.skip()
+        return line, *self._list(user)
 
     def act(self, event: gr.EventData, request: gr.Request) -> View:
         """Does what a source's button says; returns line, list, timer, panel."""
@@ -90,9 +88,6 @@ class SourcesPage:
         line = notice(self.words("archive_done", n=manifest.n_documents))
         return line, gr.update(value=None), *self._list(user)
 
-    def _form(self) -> str:
-        return sources_view.add_form(self.words, n_sources=len(self._services.sources.list()))
-
     def _add(self, form: Mapping[str, str], user: User) -> str:
         source = self._services.sources.add(
             form.get("url", ""),
@@ -101,7 +96,7 @@ class SourcesPage:
             author=user.name,
         )
         audit.record(self._services.engine, user.name, action="source.add", target=source.id)
-        return notice(self.words("source_added", url=source.url))
+        return f'<div class="k-added">{notice(self.words("source_added", url=source.url))}</div>'
 
     def _reschedule(self, form: Mapping[str, str], user: User) -> str:
         source_id = SourceId(form.get("id", ""))
@@ -172,7 +167,8 @@ def build_sources(context: WebContext, language: UiLanguage) -> gr.Blocks:
         bar.staff_open(page.open, None, opened, **QUIET)
         picker.upload(page.restore, [picker, replace], [line, picker, listed, timer], **QUIET)
         timer.tick(page.tick, None, [listed, timer], **QUIET)
-        bar.staff_form(page.send, None, [line, form, listed, timer], **QUIET)
+        added = bar.staff_form(page.send, None, [line, listed, timer], **QUIET)
+        added.then(None, js="() => window.kefuAdded()", api_visibility="private")
         acted = bar.staff_act(page.act, None, [line, listed, timer, panel], **QUIET)
         acted.then(
             None, js="() => { window.kefuPanel(); window.kefuTop(); }", api_visibility="private"

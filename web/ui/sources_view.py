@@ -13,11 +13,11 @@ def is_open(job: Job | None) -> bool:
     return job is not None and job.state in _OPEN
 
 
-def add_form(words: Words, *, n_sources: int) -> str:
-    """Returns the form that adds an address; each further source makes it a new, empty one."""
+def add_form(words: Words) -> str:
+    """Returns the form that adds an address."""
     kinds = "".join(_option(kind.value, words("kind_" + kind.value)) for kind in SourceKind)
     return (
-        f'<form class="k-row k-below" data-form="add" data-n="{n_sources}">'
+        f'<form class="k-row k-below" data-form="add">'
         f'<label class="k-grow">{words("source_url")}'
         f'<input name="url" type="url" required maxlength="2000" '
         f'placeholder="https://example.com/help"></label>'
@@ -56,7 +56,8 @@ def archive(words: Words) -> str:
     return (
         f'<section aria-labelledby="k-whole"><h2 id="k-whole">{words("archive")}</h2>'
         f'<p class="k-label">{words("archive_intro")}</p>'
-        f'<p><a class="k-button" href="../api/v1/archive" download>{words("archive_export")}</a>'
+        f'<p class="k-below"><a class="k-button" href="../api/v1/archive" download>'
+        f"{words('archive_export')}</a>"
         f"</p></section>"
     )
 
