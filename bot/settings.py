@@ -46,7 +46,7 @@ class LlmSettings(_Group):
     max_new_tokens: Positive = 200
     temperature: float = Field(0.0, ge=0, le=2)
     prompt_lookup_tokens: int = Field(15, ge=0, le=15)  # 0 switches prompt lookup off
-    int8_decoding: bool = True  # 8-bit copies of the weights for decoding on the CPU
+    int8_decoding: bool = True  # 8-bit products on the CPU
     prompt_budget_tokens: int = Field(1200, ge=400)
 
 

@@ -30,6 +30,7 @@ from web.routes import (
 )
 from web.security import Gate, load_secret
 from web.streaming import AnswerThreads
+from web.ui.pages import mount_pages
 
 _log = logging.getLogger(__name__)
 _MIB = 1024 * 1024
@@ -37,10 +38,13 @@ _FILES_AT_ONCE = 20  # that a page may send in one request
 _SPARE_ANSWERS = 32  # that search or end while the model's queue is full
 
 
-def create_app(services: Services, *, pages: bool = True) -> FastAPI:
+def create_app(services: Services, *, pages: bool = True, warm_pages: bool = False) -> FastAPI:
     """Builds the application around assembled services.
 
-    Without `pages` the Gradio pages are left out, for tests that need only the API.
+    Args:
+        services: What routes and pages call.
+        pages: False leaves the pages out, for tests that need only the API.
+        warm_pages: Build the pages after the start instead of when they are first opened.
     """
     app = FastAPI(
         title="Kefu",
@@ -61,9 +65,7 @@ def create_app(services: Services, *, pages: bool = True) -> FastAPI:
         app.include_router(part.router, prefix="/api/v1")
     if not pages:
         return app
-    from web.ui.layout import mount_pages  # Gradio takes seconds to import
-
-    return mount_pages(app, services)
+    return mount_pages(app, warm=warm_pages)
 
 
 def _context(services: Services) -> WebContext:

@@ -1,9 +1,7 @@
 """`kefu serve`: one folder, one server; everything that can be wrong is said before it listens."""
 
-import importlib
 import logging
 import socket
-import threading
 
 import typer
 from sqlalchemy import make_url
@@ -47,17 +45,13 @@ def prepare_weights(settings: Settings) -> None:
 
 
 def _serve(settings: Settings, listener: socket.socket) -> None:
-    # Gradio takes seconds to import, while loading the weights mostly runs outside Python.
-    pages = threading.Thread(target=importlib.import_module, args=("web.ui.layout",))
     from bot.assembly import assemble
     from web.app import create_app
     from web.lifecycle import make_server
 
-    pages.start()
     services = assemble(settings)
-    pages.join()
     password = create_first_admin(services.accounts)
-    app = create_app(services)
+    app = create_app(services, warm_pages=True)
     server = make_server(app, app.state.context.lifecycle, services)
     host, port = listener.getsockname()[:2]
     tell("serving", url=f"http://{_shown(host)}:{port}{settings.web.root_path}/")

@@ -1,30 +1,20 @@
-"""Mounts the pages: the customer chat at `/`, the staff pages under `/staff`.
+"""Builds a page as a Gradio app in one language; see `web/ui/pages.py` for when and where.
 
-Every page exists once a language, so that labels, titles and `lang` are right from the first
-byte. See `web/ui/frame.py` for how a visitor reaches them.
+Importing this module imports Gradio, which takes seconds.
 """
 
-from collections.abc import Callable, Iterable
-from typing import cast
+from collections.abc import Callable
 
 import gradio as gr
 from fastapi import FastAPI
-from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
-from starlette.routing import Mount
-from starlette.types import ASGIApp
 
-from bot.assembly import Services
-from bot.catalogue import LANGUAGES, Catalogue, UiLanguage
+from bot.catalogue import UiLanguage
 from web.dependencies import WebContext
-from web.security import current_user, may
 from web.ui.chat import build_chat
 from web.ui.company import build_company
-from web.ui.frame import PAGE_PATHS, UPLOAD_PATHS, Look, OpenPaths, PageRoute
 from web.ui.knowledge import build_knowledge
-from web.ui.markup import asset
+from web.ui.menu import CHAT, base_path
 from web.ui.sources import build_sources
-from web.ui.staff import PAGES
 from web.ui.transcripts import build_transcripts
 
 Build = Callable[[WebContext, UiLanguage], gr.Blocks]
@@ -48,6 +38,7 @@ _MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "Noto Sans Mono CJK SC", 
 
 
 _BUILDERS: dict[str, Build] = {
+    CHAT: build_chat,
     "knowledge": build_knowledge,
     "sources": build_sources,
     "transcripts": build_transcripts,
@@ -55,77 +46,27 @@ _BUILDERS: dict[str, Build] = {
 }
 
 
-_WITH_UPLOADS = frozenset({"knowledge", "sources"})
-
-
-def mount_pages(app: FastAPI, services: Services) -> FastAPI:
-    """Adds all pages to `app`, whose state holds the `WebContext`; call it last."""
-    context: WebContext = app.state.context
-    chats = _mount(app, context, build_chat, base="/ui", paths=PAGE_PATHS)
-    for name, _ in PAGES:
-        base = f"/staff/ui/{name}"
-        paths = PAGE_PATHS + (UPLOAD_PATHS if name in _WITH_UPLOADS else ())
-        apps = _mount(app, context, _BUILDERS[name], base=base, paths=paths)
-        look = _look(services.catalogue, f"nav_{name}", "staff.css")
-        page = PageRoute(apps, base=base, look=look)
-        app.add_route(f"/staff/{name}", page.respond, methods=["GET"], include_in_schema=False)
-    app.add_route("/staff/assets/{file}", page.stray_asset, include_in_schema=False)
-    for path in ("/staff", "/staff/"):
-        app.add_route(path, to_first_page, methods=["GET"], include_in_schema=False)
-    look = _look(services.catalogue, "chat_title", "chat.css")
-    chat = PageRoute(chats, base="/ui", look=look)
-    app.add_route("/", chat.respond, methods=["GET"], include_in_schema=False)
-    app.add_route("/assets/{file}", chat.stray_asset, methods=["GET"], include_in_schema=False)
-    return app
-
-
-def to_first_page(request: Request) -> Response:
-    """Leads from `/staff` to the first page that the person may open."""
-    user = current_user(request)
-    name = next((page for page, access in PAGES if user and may(user, access)), PAGES[0][0])
-    return RedirectResponse(f"{request.scope.get('root_path', '')}/staff/{name}", status_code=303)
-
-
-def _mount(
-    app: FastAPI,
-    context: WebContext,
-    build: Build,
-    *,
-    base: str,
-    paths: Iterable[str],
-) -> dict[UiLanguage, ASGIApp]:
-    """Mounts a set of pages once a language and returns the Gradio apps."""
-    apps: dict[UiLanguage, ASGIApp] = {}
-    for language in LANGUAGES:
-        blocks = build(context, language)
-        blocks.max_threads = _THREADS
-        blocks.queue(default_concurrency_limit=_CONCURRENT_EVENTS, api_open=False)
-        gr.mount_gradio_app(
-            app,
-            blocks,
-            path=f"{base}/{language}",
-            footer_links=[],
-            run_history=False,
-            show_error=False,
-            ssr_mode=False,
-            enable_monitoring=False,
-            pwa=False,
-            mcp_server=False,
-            max_file_size=context.services.settings.knowledge.max_upload_mb * 1024 * 1024,
-            theme=_theme(),
-        )
-        mount = cast(Mount, app.router.routes[-1])
-        apps[language] = mount.app
-        mount.app = OpenPaths(mount.app, paths=paths)
-    return apps
-
-
-def _look(catalogue: Catalogue, title: str, css: str) -> Look:
-    return Look(
-        titles={one: catalogue.text(f"pages.{title}", one) for one in LANGUAGES},
-        noscript={one: catalogue.text("pages.needs_script", one) for one in LANGUAGES},
-        css=asset("base.css") + asset(css),
+def build_page(context: WebContext, page: str, language: UiLanguage) -> FastAPI:
+    """Returns an application that has nothing but the page, mounted where visitors reach it."""
+    blocks = _BUILDERS[page](context, language)
+    blocks.max_threads = _THREADS
+    blocks.queue(default_concurrency_limit=_CONCURRENT_EVENTS, api_open=False)
+    host = FastAPI(openapi_url=None)
+    gr.mount_gradio_app(
+        host,
+        blocks,
+        path=f"{base_path(page)}/{language}",
+        footer_links=[],
+        run_history=False,
+        show_error=False,
+        ssr_mode=False,
+        enable_monitoring=False,
+        pwa=False,
+        mcp_server=False,
+        max_file_size=context.services.settings.knowledge.max_upload_mb * 1024 * 1024,
+        theme=_theme(),
     )
+    return host
 
 
 def _theme() -> gr.themes.Base:

@@ -16,17 +16,11 @@ from web.dependencies import WebContext
 from web.errors import HttpProblem, describe
 from web.security import ROLE_ACCESS, Access, may
 from web.ui.markup import Words, asset, escape, language_switch, notice
+from web.ui.menu import PAGES
 
 #: What a handler answers with a readable line; anything else is a fault and goes to the log.
 EXPECTED = (BotError, KnowledgeError, HttpProblem)
 
-#: The pages in the order of the bar, with what one must be allowed to open them.
-PAGES: tuple[tuple[str, Access], ...] = (
-    ("knowledge", "documents.read"),
-    ("sources", "documents.read"),
-    ("transcripts", "transcripts"),
-    ("company", "company"),
-)
 _MAX_FIELD_CHARS = 20_000
 
 

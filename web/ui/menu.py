@@ -1,0 +1,21 @@
+"""The pages by name: which there are, in which order, and who may open them. Loads no Gradio."""
+
+from web.security import Access
+
+CHAT = "chat"
+
+#: The staff pages in the order of the bar, with what one must be allowed to open them.
+PAGES: tuple[tuple[str, Access], ...] = (
+    ("knowledge", "documents.read"),
+    ("sources", "documents.read"),
+    ("transcripts", "transcripts"),
+    ("company", "company"),
+)
+
+#: The pages that take files in.
+WITH_UPLOADS = frozenset({"knowledge", "sources"})
+
+
+def base_path(page: str) -> str:
+    """Returns where a page's Gradio apps are mounted, without the language."""
+    return "/ui" if page == CHAT else f"/staff/ui/{page}"
