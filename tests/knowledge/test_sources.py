@@ -1,5 +1,6 @@
 """Web sources over a real site: first fetch, changes, what vanishes, schedules, crashes."""
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -193,3 +194,17 @@ def test_removing_a_source_keeps_its_documents(kb: KnowledgeBase, site: Site) ->
     assert len(kb.documents.list()) == 1
     with pytest.raises(SourceNotFound):
         kb.sources.get(SourceId(source.id))
+
+
+def test_the_worker_fetches_what_is_due(kb: KnowledgeBase, site: Site) -> None:
+    source = add(kb, f"{site.url}/returns")
+    site.pages["/returns"] = html("Returns are free for sixty days.", title="Returns")
+    kb.sources.reschedule(source.id, Schedule.DAILY)
+    with kb.engine.begin() as connection:
+        connection.execute(update(SourceRow).values(next_fetch_at=datetime.now(UTC)))
+    kb.worker.start()
+    deadline = time.monotonic() + 10
+    while kb.documents.list()[0].version == 1 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert kb.worker.stop(5)
+    assert kb.documents.list()[0].version == 2
