@@ -24,14 +24,18 @@ from bot.quotation import Meaning, Quoter
 from bot.settings import Settings
 from bot.suggestions import Suggester
 from bot.turns import TurnStore
-from knowledge.embedding import Embedder, load_embedder
+from knowledge.archive import KnowledgeArchive
+from knowledge.embedding import Embedder, load_by_id, load_embedder
+from knowledge.fetching import FetchOptions
 from knowledge.ingestion import Ingestor
 from knowledge.job_run import IngestionOptions
 from knowledge.jobs import JobStore
+from knowledge.next_embedder import serving_embedder
 from knowledge.parsing.limits import ParseLimits
 from knowledge.relevance import RelevanceModel
 from knowledge.retrieval import HybridRetriever, RetrievalOptions
 from knowledge.search_indexes import SearchIndexes
+from knowledge.sources import SourceStore
 from knowledge.store import DocumentStore
 from knowledge.words import WordSplitter
 from knowledge.worker import IngestionWorker
@@ -57,6 +61,8 @@ class KnowledgeStores:
     documents: DocumentStore
     jobs: JobStore
     ingestor: Ingestor
+    sources: SourceStore
+    archive: KnowledgeArchive
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,8 @@ class Services:
     documents: DocumentStore
     jobs: JobStore
     ingestor: Ingestor
+    sources: SourceStore
+    archive: KnowledgeArchive
     worker: IngestionWorker
     indexes: SearchIndexes
     retriever: HybridRetriever
@@ -115,7 +123,6 @@ def assemble(
         ModelUnavailable: the language model cannot be loaded.
         AdapterRejected: the adapter that the settings name does not fit.
         EmbedderUnavailable: the embedding model cannot be loaded.
-        IndexMismatch: the documents were embedded by another model.
     """
     engine = open_database(settings.database_url)
     catalogue = load_catalogue()
@@ -160,6 +167,8 @@ def assemble(
         documents=stores.documents,
         jobs=stores.jobs,
         ingestor=stores.ingestor,
+        sources=stores.sources,
+        archive=stores.archive,
         worker=search.worker,
         indexes=search.indexes,
         retriever=search.retriever,
@@ -177,6 +186,8 @@ def open_stores(settings: Settings, engine: Engine) -> KnowledgeStores:
         documents=DocumentStore(engine, uploads_dir=uploads),
         jobs=JobStore(engine),
         ingestor=Ingestor(engine, uploads_dir=uploads, limits=_limits(settings)),
+        sources=SourceStore(engine),
+        archive=KnowledgeArchive(engine, uploads_dir=uploads),
     )
 
 
@@ -186,33 +197,39 @@ def open_search(
     *,
     embedder: Embedder | None = None,
     is_busy: Callable[[], bool] | None = None,
-    rebuilding: bool = False,
+    load_old: Callable[[str], Embedder] | None = None,
 ) -> Search:
     """Loads the embedder and opens the indexes; the caller closes them.
 
+    Documents that another model embedded are searched with that one, loaded by `load_old`, until
+    they are rebuilt; without it, by their words only.
+
     Raises:
         EmbedderUnavailable: the embedding model cannot be loaded.
-        IndexMismatch: the documents were embedded by another model and not `rebuilding`.
     """
     knowledge = settings.knowledge
     embedder = embedder or load_embedder(knowledge.embedder, device=settings.llm.device)
     words = WordSplitter(settings.data_dir / "cache")
-    indexes = SearchIndexes(engine, embedder, directory=settings.data_dir / "index", words=words)
-    indexes.open(rebuilding=rebuilding)
+    device = settings.llm.device
+    load = load_old or (lambda id: load_by_id(id, device=device))
+    serving = serving_embedder(engine, embedder, load=load)
+    indexes = SearchIndexes(engine, serving, directory=settings.data_dir / "index", words=words)
+    indexes.open(rebuilding=True)
     options = IngestionOptions(
         uploads_dir=_uploads(settings),
         limits=_limits(settings),
         chunk_tokens=knowledge.chunk_tokens,
         pause=is_busy or (lambda: False),
+        fetch=_fetching(settings),
     )
     retriever = HybridRetriever(
         engine,
         indexes,
-        embedder=embedder,
+        embedder=serving,
         options=RetrievalOptions(top_k=knowledge.top_k, candidates=knowledge.candidates),
         relevance=RelevanceModel.load(),
     )
-    worker = IngestionWorker(engine, indexes, embedder=embedder, options=options)
+    worker = IngestionWorker(engine, indexes, embedder=serving, options=options)
     return Search(embedder, indexes, retriever, worker)
 
 
@@ -266,6 +283,17 @@ def _limits(settings: Settings) -> ParseLimits:
         max_text_chars=knowledge.max_text_chars,
         max_unpacked_bytes=knowledge.max_unpacked_mb * _MIB,
         max_bytes=knowledge.max_upload_mb * _MIB,
+    )
+
+
+def _fetching(settings: Settings) -> FetchOptions:
+    knowledge = settings.knowledge
+    return FetchOptions(
+        max_bytes=knowledge.max_page_mb * _MIB,
+        timeout_s=knowledge.fetch_timeout_s,
+        delay_s=knowledge.fetch_delay_s,
+        max_pages=knowledge.max_site_pages,
+        allow_private=knowledge.allow_private_urls,
     )
 
 

@@ -71,9 +71,17 @@ def record_changes(
     """
     if not chunk_ids:
         return
+    hold_changes(session)
+    session.execute(insert(ChunkChangeRow), [{"chunk_id": id, "op": op} for id in chunk_ids])
+
+
+def hold_changes(session: Session) -> None:
+    """Lets nobody else record changes until this transaction ends.
+
+    On SQLite whoever has written anything in the transaction has that right already.
+    """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("LOCK TABLE chunk_changes IN SHARE ROW EXCLUSIVE MODE"))
-    session.execute(insert(ChunkChangeRow), [{"chunk_id": id, "op": op} for id in chunk_ids])
 
 
 def newest_change(engine: Engine) -> int:
@@ -108,6 +116,19 @@ def foreign_embedder(engine: Engine, embedder_id: str) -> str | None:
     query = select(ChunkRow.embedder).where(is_live(), ChunkRow.embedder != embedder_id).limit(1)
     with engine.connect() as connection:
         return connection.scalar(query)
+
+
+def embedders_in_use(engine: Engine) -> dict[str, int]:
+    """Returns how many live chunks have vectors of each embedder."""
+    query = (
+        select(ChunkRow.embedder, func.count())
+        .where(is_live())
+        .select_from(ChunkRow)
+        .join(DocumentRow, DocumentRow.id == ChunkRow.document_id)
+        .group_by(ChunkRow.embedder)
+    )
+    with engine.connect() as connection:
+        return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def load_indexable(engine: Engine, ids: Sequence[int]) -> Iterator[list[IndexableChunk]]:

@@ -90,6 +90,12 @@ class HybridRetriever:
 
     def search(self, query: str, *, top_k: int | None = None) -> Retrieval:
         """Returns the best `top_k` passages, how sure we are of them, and the time per stage."""
+        generation = self._indexes.generation
+        found = self._search(query, top_k)
+        # Another embedder took over in between: its index cannot be asked with the old vector.
+        return found if generation == self._indexes.generation else self._search(query, top_k)
+
+    def _search(self, query: str, top_k: int | None) -> Retrieval:
         clock = _Clock()
         wanted = top_k or self._options.top_k
         self._indexes.catch_up()

@@ -22,6 +22,7 @@ from knowledge.embedding import Embedder, Vectors
 from knowledge.errors import IndexLocked, IndexMismatch
 from knowledge.index_files import IndexDamaged, Manifest, SavedUpTo
 from knowledge.lexical_index import LexicalIndex
+from knowledge.next_embedder import SwitchingEmbedder
 from knowledge.processes import is_alive, process_name
 from knowledge.vector_index import VectorIndex
 from knowledge.words import WordSplitter
@@ -39,6 +40,7 @@ class _Held:
     """The indexes in use, and the folder that the lexical one works in."""
 
     work: Path
+    embedder: str
     vectors: VectorIndex
     lexical: LexicalIndex
 
@@ -69,6 +71,7 @@ class SearchIndexes:
         self._held: _Held | None = None
         self._applied = 0
         self._saved: int | None = None
+        self.generation = 0  # moves on when another embedder takes over
         self._changed_at = 0.0
         self._refreshing = RLock()
         self._stopping = Event()
@@ -127,6 +130,8 @@ class SearchIndexes:
             newest = live_chunks.newest_change(self._engine)
             if newest == self._applied:
                 return 0
+            if self._take_over():
+                return len(self)
             if newest < self._applied:
                 logger.warning("the database is older than the index, building the index again")
                 self._build()
@@ -168,8 +173,12 @@ class SearchIndexes:
             self._saved = self._applied
 
     def search_dense(self, query: Vectors, top_k: int) -> list[tuple[int, float]]:
-        """Returns (chunk id, cosine) pairs, best first."""
-        return self._open().vectors.search(query, top_k)
+        """Returns (chunk id, cosine) pairs, best first.
+
+        None for a query of another embedder, which took over in the middle of a search.
+        """
+        vectors = self._open().vectors
+        return vectors.search(query, top_k) if query.shape == (vectors.dim,) else []
 
     def search_lexical(self, query: str, top_k: int) -> list[tuple[int, float]]:
         """Returns (chunk id, BM25) pairs, best first."""
@@ -180,7 +189,8 @@ class SearchIndexes:
         return self._open().lexical.document_frequencies(words)
 
     def __len__(self) -> int:
-        return len(self._open().vectors)
+        held = self._open()
+        return max(len(held.vectors), len(held.lexical))
 
     @property
     def applied_change(self) -> int:
@@ -210,18 +220,35 @@ class SearchIndexes:
             logger.warning("saved index is damaged, rebuilding from the database: %s", error)
             shutil.rmtree(work, ignore_errors=True)
             return False
-        self._swap(_Held(work, vectors, lexical))
+        self._swap(_Held(work, manifest.embedder, vectors, lexical))
         self._applied = self._saved = manifest.applied_change
         return True
 
-    def _build(self) -> None:
+    def _take_over(self) -> bool:
+        """Switches to the next embedder once every live passage has its vector.
+
+        Searches go on with the old index and the old embedder until the new one stands.
+        """
+        embedder = self._embedder
+        if not isinstance(embedder, SwitchingEmbedder) or embedder.is_switched:
+            return False
+        if live_chunks.foreign_embedder(self._engine, embedder.target.id) is not None:
+            return False
+        self._build(embedder.target)
+        embedder.switch()
+        self.generation += 1
+        return True
+
+    def _build(self, embedder: Embedder | None = None) -> None:
         """Builds both indexes from the rows, and only then takes them into use."""
+        embedder = embedder or self._embedder
         upto = live_chunks.newest_change(self._engine)
         work = self._new_work()
         (work / "lexical").mkdir()
         held = _Held(
             work,
-            VectorIndex(self._embedder.dim),
+            embedder.id,
+            VectorIndex(embedder.dim),
             LexicalIndex(work / "lexical", words=self.words),
         )
         self._store(held, live_chunks.live_chunk_ids(self._engine))
@@ -235,7 +262,7 @@ class SearchIndexes:
         gone = set(ids)
         for group in live_chunks.load_indexable(self._engine, ids):
             gone.difference_update(chunk.id for chunk in group)
-            ours = [chunk for chunk in group if chunk.embedder == self._embedder.id]
+            ours = [chunk for chunk in group if chunk.embedder == held.embedder]
             if ours:
                 held.vectors.add(
                     [chunk.id for chunk in ours], np.stack([chunk.vector for chunk in ours])

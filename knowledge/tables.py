@@ -123,6 +123,19 @@ class ChunkRow(Base):
     embedding: Mapped[bytes] = mapped_column(LargeBinary)  # (dim,) little-endian float32
 
 
+class NextEmbeddingRow(Base):
+    """A passage's vector by the embedder that is to take over; all of them switch at once."""
+
+    __tablename__ = "next_embeddings"
+
+    chunk_id: Mapped[int] = mapped_column(
+        BigId, ForeignKey("chunks.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    embedder: Mapped[str] = mapped_column(String(200), primary_key=True)
+    passage_sha256: Mapped[str] = mapped_column(String(64))
+    embedding: Mapped[bytes] = mapped_column(LargeBinary)  # (dim,) little-endian float32
+
+
 class ChunkChangeRow(Base):
     """Outbox of index changes: `op` is `add` or `remove`; ids only grow."""
 
@@ -153,3 +166,47 @@ class JobRow(Base):
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime())
     created_at: Mapped[datetime] = mapped_column(UtcDateTime())
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime())
+
+
+class SourceRow(Base):
+    """A web page or sitemap that documents are made from, again and again."""
+
+    __tablename__ = "sources"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    url: Mapped[str] = mapped_column(String(2000), unique=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    schedule: Mapped[str] = mapped_column(String(16))
+    author: Mapped[str] = mapped_column(String(64), default="")
+    etag: Mapped[str | None] = mapped_column(String(500))
+    last_modified: Mapped[str | None] = mapped_column(String(100))
+    last_fetched_at: Mapped[datetime | None] = mapped_column(UtcDateTime())
+    next_fetch_at: Mapped[datetime | None] = mapped_column(UtcDateTime(), index=True)
+    error: Mapped[str | None] = mapped_column(Text)
+    n_pages: Mapped[int] = mapped_column(Integer, default=0)
+    n_changed: Mapped[int] = mapped_column(Integer, default=0)
+    n_failed: Mapped[int] = mapped_column(Integer, default=0)
+    n_missing: Mapped[int] = mapped_column(Integer, default=0)
+    job_id: Mapped[str | None] = mapped_column(String(32))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime())
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime())
+
+
+class SourcePageRow(Base):
+    """A page of a source. `fingerprint` is of what it says, so that only real changes count."""
+
+    __tablename__ = "source_pages"
+
+    source_id: Mapped[str] = mapped_column(
+        ForeignKey("sources.id", ondelete="CASCADE"), primary_key=True
+    )
+    url: Mapped[str] = mapped_column(String(2000), primary_key=True)
+    name: Mapped[str | None] = mapped_column(String(255))
+    document_id: Mapped[str | None] = mapped_column(String(32), index=True)
+    etag: Mapped[str | None] = mapped_column(String(500))
+    last_modified: Mapped[str | None] = mapped_column(String(100))
+    fingerprint: Mapped[str | None] = mapped_column(String(64))
+    last_fetched_at: Mapped[datetime | None] = mapped_column(UtcDateTime())
+    changed_at: Mapped[datetime | None] = mapped_column(UtcDateTime())
+    is_missing: Mapped[bool] = mapped_column(default=False)
+    error: Mapped[str | None] = mapped_column(Text)

@@ -9,6 +9,7 @@ from typing import NewType
 DocumentId = NewType("DocumentId", str)
 ChunkId = NewType("ChunkId", int)
 JobId = NewType("JobId", str)
+SourceId = NewType("SourceId", str)
 
 
 class BlockKind(StrEnum):
@@ -156,3 +157,50 @@ class Job:
     document_id: DocumentId | None = None
     error: str | None = None
     attempts: int = 0
+
+
+class SourceKind(StrEnum):
+    """What stands at a web source's address."""
+
+    PAGE = "page"
+    SITEMAP = "sitemap"
+
+
+class Schedule(StrEnum):
+    """How often a web source is fetched again by itself."""
+
+    OFF = "off"
+    HOURLY = "hourly"
+    DAILY = "daily"
+    WEEKLY = "weekly"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An address whose page, or the pages of whose sitemap, are kept as documents."""
+
+    id: SourceId
+    url: str
+    kind: SourceKind
+    schedule: Schedule
+    author: str
+    created_at: datetime
+    last_fetched_at: datetime | None = None
+    next_fetch_at: datetime | None = None  # None: only when someone asks
+    error: str | None = None  # why the last sync gave nothing
+    n_pages: int = 0
+    n_changed: int = 0  # new or different at the last sync
+    n_failed: int = 0  # pages that could not be fetched or used
+    n_missing: int = 0  # pages that have vanished; their documents stay
+    job_id: JobId | None = None  # the newest sync
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePage:
+    """One page of a web source with the document that it became."""
+
+    url: str
+    document_id: DocumentId | None
+    last_fetched_at: datetime | None
+    error: str | None
+    is_missing: bool

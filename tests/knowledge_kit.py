@@ -5,6 +5,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from knowledge.embedding import Embedder
+from knowledge.fetching import FetchOptions
 from knowledge.ingestion import Ingestor
 from knowledge.job_run import IngestionOptions
 from knowledge.jobs import JobStore
@@ -12,6 +13,7 @@ from knowledge.parsing.limits import ParseLimits
 from knowledge.relevance import RelevanceModel
 from knowledge.retrieval import HybridRetriever, RetrievalOptions
 from knowledge.search_indexes import SearchIndexes
+from knowledge.sources import SourceStore
 from knowledge.store import DocumentStore
 from knowledge.types import DocumentId, Job, JobId
 from knowledge.words import WordSplitter
@@ -41,6 +43,7 @@ class KnowledgeBase:
         self.jobs = JobStore(engine)
         self.documents = DocumentStore(engine, uploads_dir=self.uploads_dir)
         self.indexes = SearchIndexes(engine, embedder, directory=self.index_dir, words=words)
+        self.sources = SourceStore(engine)
         self.ingestor = Ingestor(engine, uploads_dir=self.uploads_dir, limits=LIMITS)
         self.worker = IngestionWorker(
             engine,
@@ -51,6 +54,7 @@ class KnowledgeBase:
                 limits=LIMITS,
                 chunk_tokens=40,
                 pause=lambda: self.paused,
+                fetch=FetchOptions(delay_s=0.0, timeout_s=5.0, allow_private=True),
             ),
         )
         self.retriever = HybridRetriever(

@@ -33,6 +33,7 @@ STATUS = {
     "message_not_found": 404,
     "document_not_found": 404,
     "job_not_found": 404,
+    "source_not_found": 404,
     "account_not_found": 404,
     "method_not_allowed": 405,
     "not_acceptable": 406,
@@ -76,6 +77,10 @@ KINDS: dict[type[Exception], str] = {
     knowledge.IndexLocked: "conflict",
     knowledge.JobNotFound: "job_not_found",
     knowledge.ParseFailed: "unreadable_file",
+    knowledge.ArchiveRejected: "invalid",
+    knowledge.SourceNotFound: "source_not_found",
+    knowledge.SourceRejected: "invalid",
+    knowledge.FetchFailed: "unreadable_file",
     knowledge.UnsupportedFormat: "unsupported_format",
     knowledge.KnowledgeError: "unavailable",
 }

@@ -64,6 +64,12 @@ window.kefuTop = () => setTimeout(() => {
   const shown = (lastAct === "replace" && $("#k-replace")) || $("#k-line .k-notice");
   if (shown) shown.scrollIntoView({ block: "center" });
 }, 50);
+// An address that was taken in is no longer to be added.
+window.kefuAdded = () => setTimeout(() => {
+  const form = $("#k-form form");
+  if (form && $("#k-line .k-added")) form.reset();
+  window.kefuTop();
+}, 50);
 // What was saved may differ from what was typed: show the new defaults.
 window.kefuSaved = () => setTimeout(() => {
   const form = $("#k-company form");
