@@ -77,17 +77,21 @@ class ConversationStore:
         """
         return conversation_from(self._row(conversation_id))
 
-    def messages(self, conversation_id: ConversationId) -> list[Message]:
-        """Returns the messages in order, without answers that were written again.
+    def messages(
+        self, conversation_id: ConversationId, *, with_superseded: bool = False
+    ) -> list[Message]:
+        """Returns the messages in order; answers that were written again only where wanted.
 
         Raises:
             ConversationNotFound: no such conversation.
         """
         query = (
             _message_query()
-            .where(MessageRow.conversation_id == conversation_id, ~MessageRow.superseded)
-            .order_by(MessageRow.ordinal)
+            .where(MessageRow.conversation_id == conversation_id)
+            .order_by(MessageRow.ordinal, MessageRow.created_at)
         )
+        if not with_superseded:
+            query = query.where(~MessageRow.superseded)
         with self._engine.connect() as connection:
             messages = [message_from(row) for row in connection.execute(query)]
         if not messages:

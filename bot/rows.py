@@ -64,6 +64,7 @@ def message_from(row: Row[Any]) -> Message:
         prompt=row.prompt,
         prompt_sha256=row.prompt_sha256,
         feedback=feedback,
+        is_superseded=row.superseded,
     )
 
 

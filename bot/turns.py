@@ -14,7 +14,19 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.orm import aliased
 
 from bot.dialogue.state import DialogueState, Exchange
 from bot.errors import AnswerInProgress, ConversationNotFound, MessageNotFound
@@ -108,7 +120,7 @@ class TurnStore:
         return Turn(conversation_id, ids[0], text, _dialogue(conversation, rows), ids[1])
 
     def reopen(self, message_id: MessageId) -> Turn:
-        """Reserves another answer to the question that `message_id` answered.
+        """Reserves another answer to the question that `message_id` answered, in its place.
 
         Raises:
             MessageNotFound: no current bot message of that id.
@@ -117,16 +129,15 @@ class TurnStore:
         with self._writing, self._engine.begin() as connection:
             old = _bot_message(connection, message_id)
             conversation = _lock(connection, ConversationId(old.conversation_id))
-            rows = self._recent(connection, old.conversation_id, None)
-            _close_abandoned(connection, rows)
             asked = connection.execute(
                 select(MessageRow.id, MessageRow.text, MessageRow.ordinal).where(
                     MessageRow.id == old.replies_to
                 )
             ).one()
+            rows = self._recent(connection, old.conversation_id, None, up_to=asked.ordinal)
+            _close_abandoned(connection, rows)
             reply_id = _new_id()
-            last = max(row.ordinal for row in rows)
-            values = _bot_values(old.conversation_id, asked.id, last + 1)
+            values = _bot_values(old.conversation_id, asked.id, old.ordinal)
             connection.execute(insert(MessageRow), {**values, "id": reply_id})
         earlier = [row for row in rows if row.ordinal < asked.ordinal]
         return Turn(
@@ -152,7 +163,6 @@ class TurnStore:
     def finish(self, turn: Turn, result: TurnResult) -> None:
         """Writes the finished turn; a regeneration that was not completed leaves the old answer."""
         is_complete = result.reply.status is MessageStatus.COMPLETE
-        replaced = turn.supersedes if is_complete else turn.reply_id
         with self._writing, self._engine.begin() as connection:
             connection.execute(
                 update(MessageRow)
@@ -162,12 +172,15 @@ class TurnStore:
                     evidence=result.evidence,
                     prompt=result.prompt,
                     prompt_sha256=result.prompt_sha256,
+                    superseded=turn.supersedes is not None and not is_complete,
                     updated_at=_now(),
                 )
             )
             if turn.supersedes is not None:
                 connection.execute(
-                    update(MessageRow).where(MessageRow.id == replaced).values(superseded=True)
+                    update(MessageRow)
+                    .where(MessageRow.id == turn.supersedes)
+                    .values(superseded=is_complete)
                 )
             _leave_conversation(connection, turn.conversation_id, turn.dialogue.state, result.state)
             for note in result.notes:
@@ -182,7 +195,9 @@ class TurnStore:
             done = connection.execute(
                 update(MessageRow)
                 .where(*where)
-                .values(status=MessageStatus.INTERRUPTED, updated_at=_now())
+                .values(
+                    status=MessageStatus.INTERRUPTED, superseded=_is_replacing(), updated_at=_now()
+                )
             )
         return done.rowcount
 
@@ -204,9 +219,18 @@ class TurnStore:
             return _insert_system(connection, conversation_id, note)
 
     def _recent(
-        self, connection: Connection, conversation_id: str, client_id: str | None
+        self,
+        connection: Connection,
+        conversation_id: str,
+        client_id: str | None,
+        *,
+        up_to: int | None = None,
     ) -> list[Row[Any]]:
-        """The newest messages, oldest first, and the one that carries the client's id."""
+        """The newest messages (up to an ordinal), oldest first.
+
+        With them come the one that carries the client's id, and an answer being written, which
+        may stand anywhere.
+        """
         n_newest = 2 * self._history_turns + 8
         newest = (
             select(MessageRow.id)
@@ -214,7 +238,12 @@ class TurnStore:
             .order_by(MessageRow.ordinal.desc())
             .limit(n_newest)
         )
-        wanted: list[ColumnElement[bool]] = [MessageRow.id.in_(newest)]
+        if up_to is not None:
+            newest = newest.where(MessageRow.ordinal <= up_to)
+        wanted: list[ColumnElement[bool]] = [
+            MessageRow.id.in_(newest),
+            MessageRow.status == MessageStatus.STREAMING,
+        ]
         if client_id:
             wanted.append(MessageRow.client_id == client_id)
         columns = (
@@ -225,7 +254,7 @@ class TurnStore:
         query = (
             select(*columns)
             .where(MessageRow.conversation_id == conversation_id, or_(*wanted))
-            .order_by(MessageRow.ordinal)
+            .order_by(MessageRow.ordinal, MessageRow.created_at)
         )
         return list(connection.execute(query))
 
@@ -258,8 +287,16 @@ def _close_abandoned(connection: Connection, rows: list[Row[Any]]) -> None:
         connection.execute(
             update(MessageRow)
             .where(MessageRow.id == row.id)
-            .values(status=MessageStatus.INTERRUPTED)
+            .values(status=MessageStatus.INTERRUPTED, superseded=_is_replacing())
         )
+
+
+def _is_replacing() -> ColumnElement[bool]:
+    """True for an answer beside which the one it was to replace still stands."""
+    other = aliased(MessageRow)
+    return exists().where(
+        other.replies_to == MessageRow.replies_to, other.id != MessageRow.id, ~other.superseded
+    )
 
 
 def _repeat(
@@ -281,7 +318,7 @@ def _repeat(
     if answer.action and answer.status != MessageStatus.FAILED:
         return replace(turn, reply_id=MessageId(answer.id), replay=reply_from(answer))
     reply_id = _new_id()
-    values = _bot_values(conversation_id, asked.id, _last_ordinal(connection, conversation_id) + 1)
+    values = _bot_values(conversation_id, asked.id, answer.ordinal)
     connection.execute(insert(MessageRow), {**values, "id": reply_id})
     return replace(turn, reply_id=reply_id, supersedes=MessageId(answer.id))
 
@@ -363,9 +400,9 @@ def _leave_conversation(
     connection.execute(update(ConversationRow).where(*where).values(**values))
 
 
-def _bot_message(connection: Connection, message_id: MessageId) -> Row[str, str | None]:
+def _bot_message(connection: Connection, message_id: MessageId) -> Row[str, str | None, int]:
     row = connection.execute(
-        select(MessageRow.conversation_id, MessageRow.replies_to).where(
+        select(MessageRow.conversation_id, MessageRow.replies_to, MessageRow.ordinal).where(
             MessageRow.id == message_id,
             MessageRow.role == Role.BOT,
             MessageRow.replies_to.is_not(None),

@@ -165,6 +165,7 @@ class Message:
     prompt: str | None = None
     prompt_sha256: str | None = None
     feedback: tuple[str, str | None, str | None] | None = None  # value, reason, comment
+    is_superseded: bool = False  # another answer stands in its place; staff only
 
 
 @dataclass(frozen=True, slots=True)

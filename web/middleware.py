@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.accounts import User
 from web.errors import problem_response
-from web.security import Gate, bearer_token
+from web.security import Gate, bearer_token, may
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _STRICT = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'"
@@ -168,6 +168,9 @@ class StaffGate:
         if is_upload:  # checked before the body is read; the route checks the role
             return problem_response(scope, kind="unauthorized") if user is None else None
         if user is not None and not user.must_change_password:
+            takes_files = method not in SAFE_METHODS and path.endswith("/gradio_api/upload")
+            if takes_files and not may(user, "documents.write"):
+                return problem_response(scope, kind="forbidden")  # before Gradio keeps a byte
             return None
         return _send_away(scope, path, user)
 

@@ -211,7 +211,7 @@ class FeedbackOut(_Out):
 
 
 class MessageOut(_Out):
-    """One message; `reply` is the bot's, the last three parts are for staff only."""
+    """One message; `reply` is the bot's, the last three and superseded ones are for staff."""
 
     id: str
     role: Role
@@ -219,6 +219,7 @@ class MessageOut(_Out):
     created_at: datetime
     status: MessageStatus
     author: str | None = None
+    superseded: bool = False
     reply: ReplyOut | None = None
     feedback: FeedbackOut | None = None
     evidence: dict[str, object] | None = None
@@ -361,6 +362,7 @@ def message_out(message: Message, *, for_staff: bool) -> MessageOut:
         created_at=message.created_at,
         status=message.status,
         author=message.author,
+        superseded=message.is_superseded,
         reply=message.reply and ReplyOut.model_validate(message.reply),
         feedback=FeedbackOut.model_validate(feedback) if feedback else None,
         evidence=dict(message.evidence) if for_staff and message.evidence else None,

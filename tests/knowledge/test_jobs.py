@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 from knowledge.errors import JobNotFound
 from knowledge.job_run import BATCH_CHUNKS, BATCH_TOKENS, batches
 from knowledge.jobs import MAX_ATTEMPTS, Claim, JobLost, JobStore
-from knowledge.processes import is_alive, process_name
 from knowledge.tables import JobRow
 from knowledge.types import DocumentStatus, JobId, JobState
 from tests.fakes import FakeEmbedder
@@ -219,15 +218,6 @@ def test_batches_cover_all_and_stay_small() -> None:
         assert len(sizes) <= BATCH_CHUNKS
         assert sum(sizes) <= BATCH_TOKENS or len(sizes) == 1
     assert list(batches([], len)) == []
-
-
-def test_processes_are_told_apart() -> None:
-    host, pid, started = process_name().split(":")
-    assert is_alive(process_name())
-    assert is_alive(f"{process_name()}:worker-1")
-    assert not is_alive(f"{host}:{pid}:{int(started) - 1}")
-    assert not is_alive(f"{host}:{2**22 + 1}:{started}")
-    assert is_alive(f"elsewhere:{pid}:{started}")
 
 
 def test_superseded_upload_is_not_retried(kb: KnowledgeBase) -> None:

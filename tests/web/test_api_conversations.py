@@ -154,6 +154,21 @@ def test_regenerating_supersedes(client: TestClient, services: Services) -> None
     assert [m["id"] for m in shown if m["role"] == "bot"] == [second.json()["message_id"]]
 
 
+def test_staff_see_what_was_superseded(client: TestClient, services: Services) -> None:
+    token = staff_token(services)
+    upload(client, token)
+    path, headers = start(client)
+    first = client.post(f"{path}/messages", json={"text": QUESTION}, headers=headers).json()
+    client.post(f"{path}/messages", json={"text": "Thanks"}, headers=headers)
+    again = f"/api/v1/messages/{first['message_id']}/regenerate"
+    second = client.post(again, headers=headers).json()
+    theirs = client.get(path, headers=headers).json()["messages"]
+    ours = client.get(path, headers=bearer(token)).json()["messages"]
+    assert theirs[1]["id"] == second["message_id"]
+    assert [m["id"] for m in ours[1:3]] == [first["message_id"], second["message_id"]]
+    assert [m["superseded"] for m in ours] == [False, True, False, False, False]
+
+
 def test_stop_without_an_answer_is_false(client: TestClient) -> None:
     path, headers = start(client)
     assert client.post(f"{path}/stop", headers=headers).json() == {"stopped": False}

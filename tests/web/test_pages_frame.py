@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -185,6 +186,19 @@ def test_the_role_is_checked_in_the_event_too(client: TestClient, services: Serv
     listed = call(client, "/kefu/staff/ui/transcripts/en", "staff_open", {})
     assert "Not allowed" in listed[1]
     assert listed[2] == ""
+
+
+@pytest.mark.parametrize(("role", "status"), [("agent", 403), ("knowledge", 200)])
+def test_files_are_taken_from_those_who_may_write(
+    client: TestClient, services: Services, role: str, status: int
+) -> None:
+    log_in(client, services, role)
+    files = {"files": ("a.txt", b"text of " + role.encode())}
+    path = "/kefu/staff/ui/knowledge/en/gradio_api/upload"
+    answer = client.post(path, files=files, headers=ORIGIN)
+    assert answer.status_code == status
+    for kept in answer.json() if status == 200 else ():
+        Path(kept).unlink()
 
 
 def _all(services: Services) -> list[Any]:

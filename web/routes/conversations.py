@@ -53,7 +53,7 @@ def start(
 def read(request: Request, conversation_id: str, services: ServicesDep) -> ConversationOut:
     """Returns a conversation to its customer or to staff who may read transcripts."""
     conversation, for_staff = readable_conversation(request, conversation_id)
-    messages = services.conversations.messages(conversation.id)
+    messages = services.conversations.messages(conversation.id, with_superseded=for_staff)
     return conversation_out(conversation, list(messages), for_staff=for_staff)
 
 

@@ -71,7 +71,7 @@ class TranscriptsPage:
 
     def _conversation(self, conversation_id: ConversationId) -> str:
         opened = self._services.conversations.get(conversation_id)
-        messages = self._services.conversations.messages(conversation_id)
+        messages = self._services.conversations.messages(conversation_id, with_superseded=True)
         return transcripts_view.conversation(opened, messages, self.words)
 
 

@@ -110,6 +110,8 @@ def _message(message: Message, words: Words) -> str:
     parts = [f'<div class="k-text">{escape(message.text)}</div>']
     if message.status.value != "complete":
         parts.append(f'<p class="k-outcome">{words("message_" + message.status.value)}</p>')
+    if message.is_superseded:
+        parts.append(f'<p class="k-outcome">{words("message_superseded")}</p>')
     if message.feedback:
         parts.append(_feedback(message.feedback, words))
     if message.role == Role.BOT:
