@@ -4,7 +4,7 @@
 part. The caller has brought the database up to date. Models may be given, as tests do.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -20,10 +20,13 @@ from bot.database import open_database
 from bot.grounding import Grounder
 from bot.llm.base import ChatModel, GenerationParams
 from bot.prompting import PromptBuilder
+from bot.question_writing import ModelQuestionWriter
 from bot.quotation import Meaning, Quoter
 from bot.settings import Settings
 from bot.suggestions import Suggester
 from bot.turns import TurnStore
+from knowledge.chunk_edits import ChunkEditor
+from knowledge.chunk_questions import QuestionStore
 from knowledge.embedding import Embedder, load_embedder
 from knowledge.ingestion import Ingestor
 from knowledge.job_run import IngestionOptions
@@ -33,6 +36,7 @@ from knowledge.relevance import RelevanceModel
 from knowledge.retrieval import HybridRetriever, RetrievalOptions
 from knowledge.search_indexes import SearchIndexes
 from knowledge.store import DocumentStore
+from knowledge.types import ChunkId, ChunkQuestion, QuestionState
 from knowledge.words import WordSplitter
 from knowledge.worker import IngestionWorker
 
@@ -40,6 +44,7 @@ _MIB = 1 << 20
 _WORKER_STOP_S = 5.0
 _SUGGESTIONS_KEPT_S = 30.0
 _N_SUGGESTIONS = 3
+_N_PROPOSALS = 3
 
 
 class ServedModel(ChatModel, Protocol):
@@ -67,6 +72,8 @@ class Search:
     indexes: SearchIndexes
     retriever: HybridRetriever
     worker: IngestionWorker
+    editor: ChunkEditor
+    questions: QuestionStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,16 @@ class Services:
     company: CompanyTexts
     chat: ChatService
     accounts: AccountStore
+    editor: ChunkEditor
+    questions: QuestionStore
+
+    def propose_questions(self, chunk_id: ChunkId) -> Sequence[ChunkQuestion]:
+        """Has the language model propose questions for a passage; returns all that it has."""
+        writer = ModelQuestionWriter(self.model, self.catalogue)
+        wanted = writer.write(self.editor.get(chunk_id), limit=_N_PROPOSALS)
+        return self.questions.add(
+            chunk_id, wanted, author=self.model.name[:64], state=QuestionState.PROPOSED
+        )
 
     def start(self) -> None:
         """Marks what a crash cut off, then follows index changes and works jobs off.
@@ -167,6 +184,8 @@ def assemble(
         company=company,
         chat=chats[0],
         accounts=open_accounts(settings, engine),
+        editor=search.editor,
+        questions=search.questions,
     )
 
 
@@ -213,7 +232,9 @@ def open_search(
         relevance=RelevanceModel.load(),
     )
     worker = IngestionWorker(engine, indexes, embedder=embedder, options=options)
-    return Search(embedder, indexes, retriever, worker)
+    editor = ChunkEditor(engine, indexes, embedder=embedder)
+    questions = QuestionStore(engine, indexes, embedder=embedder)
+    return Search(embedder, indexes, retriever, worker, editor, questions)
 
 
 def open_company(engine: Engine) -> CompanyTexts:

@@ -114,7 +114,7 @@ class Ingestor:
             document_id = DocumentId(row.id)
             cancel_document_jobs(session, document_id, reason=_SUPERSEDED)
             unchanged = row.version > 0 and row.sha256 == upload.sha256 and row.name == upload.name
-            payload = asdict(upload) | {"version": _next_version(session, row)}
+            payload = asdict(upload) | {"version": next_version(session, row)}
             state = JobState.SUCCEEDED if unchanged else JobState.QUEUED
             job_id = add_job(session, INGEST, payload, document_id=document_id, state=state)
             row.job_id, row.error = job_id, None
@@ -172,7 +172,7 @@ def _new_document(session: Session, upload: Upload) -> DocumentRow:
     return row
 
 
-def _next_version(session: Session, row: DocumentRow) -> int:
+def next_version(session: Session, row: DocumentRow) -> int:
     """Returns a number above every version that was ever asked for."""
     stored = session.scalar(
         select(func.max(DocumentVersionRow.version)).where(DocumentVersionRow.document_id == row.id)

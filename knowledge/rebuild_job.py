@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from knowledge.job_run import JobRun, batches
 from knowledge.jobs import REBUILD, JobStore, advance, succeed
 from knowledge.live_chunks import encode_vector, passage_text, record_changes
-from knowledge.tables import ChunkRow, DocumentRow, JobRow
+from knowledge.tables import ChunkQuestionRow, ChunkRow, DocumentRow, JobRow
 from knowledge.types import JobId
 
 logger = logging.getLogger(__name__)
@@ -39,12 +39,32 @@ def rebuild(run: JobRun) -> None:
             run.wait_turn()
             vectors = run.embedder.embed_passages(passages[part])
             n_done += part.stop - part.start
+            _embed_questions(run, [row.id for row in rows[part]])  # first: resuming skips both
             _store(run, rows[part], [encode_vector(v) for v in vectors], n_done / len(todo))
     run.report("indexing", 1.0)
     run.indexes.refresh()
     with Session(run.engine) as session, session.begin():
         succeed(session, run.claim)
     logger.info("rebuilt %d vectors with %s", n_done, run.embedder.id)
+
+
+def _embed_questions(run: JobRun, chunk_ids: Sequence[int]) -> None:
+    """Embeds the questions attached to some chunks, and has the chunks indexed once more."""
+    mine = ChunkQuestionRow.chunk_id.in_(chunk_ids)
+    with Session(run.engine) as session:
+        texts = {row.id: row.text for row in session.scalars(select(ChunkQuestionRow).where(mine))}
+    if not texts:
+        return
+    vectors = run.embedder.embed_passages(list(texts.values()))  # (n, dim)
+    with Session(run.engine) as session, session.begin():
+        advance(session, run.claim)
+        for id, vector in zip(texts, vectors, strict=True):
+            session.execute(
+                update(ChunkQuestionRow)
+                .where(ChunkQuestionRow.id == id)
+                .values(embedding=encode_vector(vector), embedder=run.embedder.id)
+            )
+        record_changes(session, chunk_ids, "add")
 
 
 def _chunk_ids(run: JobRun) -> list[int]:

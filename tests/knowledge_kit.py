@@ -4,6 +4,8 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from knowledge.chunk_edits import ChunkEditor
+from knowledge.chunk_questions import QuestionStore
 from knowledge.embedding import Embedder
 from knowledge.ingestion import Ingestor
 from knowledge.job_run import IngestionOptions
@@ -53,6 +55,8 @@ class KnowledgeBase:
                 pause=lambda: self.paused,
             ),
         )
+        self.editor = ChunkEditor(engine, self.indexes, embedder=embedder)
+        self.questions = QuestionStore(engine, self.indexes, embedder=embedder)
         self.retriever = HybridRetriever(
             engine,
             self.indexes,

@@ -72,6 +72,8 @@ KINDS: dict[type[Exception], str] = {
     bot.BotError: "internal",
     knowledge.DocumentNotFound: "document_not_found",
     knowledge.DuplicateDocument: "conflict",
+    knowledge.EditConflict: "conflict",
+    knowledge.EditRejected: "invalid",
     knowledge.FileTooLarge: "too_large",
     knowledge.IndexLocked: "conflict",
     knowledge.JobNotFound: "job_not_found",
