@@ -16,6 +16,9 @@ from bot.catalogue import Catalogue, load_catalogue
 from bot.chat import ChatParts, ChatService
 from bot.company import CompanyTexts
 from bot.conversations import ConversationStore
+from bot.curated import CuratedStore
+from bot.curated_matching import CuratedMatcher
+from bot.curated_reply import CuratedReplies
 from bot.database import open_database
 from bot.grounding import Grounder
 from bot.llm.base import ChatModel, GenerationParams
@@ -97,6 +100,7 @@ class Services:
     accounts: AccountStore
     editor: ChunkEditor
     questions: QuestionStore
+    curated: CuratedStore
 
     def propose_questions(self, chunk_id: ChunkId) -> Sequence[ChunkQuestion]:
         """Has the language model propose questions for a passage; returns all that it has."""
@@ -144,6 +148,10 @@ def assemble(
     search = open_search(
         settings, engine, embedder=embedder, is_busy=lambda: any(chat.is_busy for chat in chats)
     )
+    curated = CuratedStore(engine, embedder=search.embedder)
+    matcher = CuratedMatcher(
+        engine, embedder=search.embedder, threshold=settings.chat.curated_threshold
+    )
     parts = ChatParts(
         model=model,
         retriever=search.retriever,
@@ -165,6 +173,7 @@ def assemble(
             remember_s=_SUGGESTIONS_KEPT_S,
             limit=_N_SUGGESTIONS,
         ),
+        curated=CuratedReplies(matcher, curated, catalogue=catalogue),
     )
     generation = GenerationParams(settings.llm.max_new_tokens, settings.llm.temperature)
     chats.append(ChatService(parts, settings=settings.chat, generation=generation))
@@ -186,6 +195,7 @@ def assemble(
         accounts=open_accounts(settings, engine),
         editor=search.editor,
         questions=search.questions,
+        curated=curated,
     )
 
 

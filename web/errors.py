@@ -61,6 +61,8 @@ KINDS: dict[type[Exception], str] = {
     bot.AdapterRejected: "invalid",
     bot.AnswerInProgress: "answer_in_progress",
     bot.ConversationNotFound: "conversation_not_found",
+    bot.CuratedAnswerNotFound: "not_found",
+    bot.CuratedAnswerRejected: "invalid",
     bot.LoginFailed: "login_failed",
     bot.LoginLocked: "login_locked",
     bot.MessageNotFound: "message_not_found",
