@@ -20,6 +20,7 @@ from web.dependencies import WebContext
 from web.security import current_user, may
 from web.ui.chat import build_chat
 from web.ui.company import build_company
+from web.ui.curated import build_curated
 from web.ui.frame import PAGE_PATHS, UPLOAD_PATHS, Look, OpenPaths, PageRoute
 from web.ui.knowledge import build_knowledge
 from web.ui.markup import asset
@@ -48,6 +49,7 @@ _MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "Noto Sans Mono CJK SC", 
 
 _BUILDERS: dict[str, Build] = {
     "knowledge": build_knowledge,
+    "curated": build_curated,
     "transcripts": build_transcripts,
     "company": build_company,
 }
