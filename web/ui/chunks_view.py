@@ -170,9 +170,9 @@ def _question(question: ChunkQuestion, words: Words, *, may_write: bool) -> str:
     badge = f' <span class="k-badge k-off">{words("question_proposed")}</span>' if proposed else ""
     acts = ""
     if may_write:
-        about = {"id": question.id, "chunk": question.chunk_id}
+        id, chunk = question.id, question.chunk_id
         if proposed:
-            acts += button("question-approve", words("question_approve"), **about)
-        acts += button("question-remove", words("question_remove"), **about)
+            acts += button("question-approve", words("question_approve"), id=id, chunk=chunk)
+        acts += button("question-remove", words("question_remove"), id=id, chunk=chunk)
         acts = f'<span class="k-acts">{acts}</span>'
     return f"<li><span>{escape(question.text)}{badge}</span>{acts}</li>"
