@@ -35,6 +35,7 @@ from knowledge.ingestion import Ingestor
 from knowledge.job_run import IngestionOptions
 from knowledge.jobs import JobStore
 from knowledge.parsing.limits import ParseLimits
+from knowledge.preview import Previewer
 from knowledge.relevance import RelevanceModel
 from knowledge.retrieval import HybridRetriever, RetrievalOptions
 from knowledge.search_indexes import SearchIndexes
@@ -101,6 +102,7 @@ class Services:
     editor: ChunkEditor
     questions: QuestionStore
     curated: CuratedStore
+    previewer: Previewer
 
     def propose_questions(self, chunk_id: ChunkId) -> Sequence[ChunkQuestion]:
         """Has the language model propose questions for a passage; returns all that it has."""
@@ -196,6 +198,11 @@ def assemble(
         editor=search.editor,
         questions=search.questions,
         curated=curated,
+        previewer=Previewer(
+            limits=_limits(settings),
+            chunk_tokens=settings.knowledge.chunk_tokens,
+            count_tokens=search.embedder.count_tokens,
+        ),
     )
 
 

@@ -24,8 +24,9 @@ from knowledge.jobs import advance, drop_staged, succeed
 from knowledge.kept_edits import Passage, Revision, carry_over, load_marked, move_questions
 from knowledge.live_chunks import encode_vector, passage_text, record_changes
 from knowledge.parsing.registry import parse
+from knowledge.preview import rule_from
 from knowledge.tables import ChunkRow, DocumentRow, DocumentVersionRow
-from knowledge.types import ChunkSpan, DocumentId, DocumentStatus, ParsedDocument
+from knowledge.types import ChunkSpan, DocumentId, DocumentStatus, ParsedDocument, SplitRule
 from knowledge.uploads import UploadFolder
 
 logger = logging.getLogger(__name__)
@@ -50,10 +51,12 @@ def ingest(run: JobRun) -> None:
     if not _is_live_already(run, upload):
         parsed = _parse(run, upload)
         run.report("splitting", _PARSED)
+        rule = _rule(run)
         spans = split(
             parsed,
-            max_tokens=run.options.chunk_tokens,
+            max_tokens=rule.max_tokens or run.options.chunk_tokens,
             count_tokens=run.embedder.count_tokens,
+            kind=rule.kind,
         )
         if not spans:
             raise ParseFailed("No text was found in the file. Scanned pages need text first.")
@@ -64,6 +67,12 @@ def ingest(run: JobRun) -> None:
     run.indexes.refresh()
     with Session(run.engine) as session, session.begin():
         succeed(session, run.claim)
+
+
+def _rule(run: JobRun) -> SplitRule:
+    with Session(run.engine) as session:
+        stored = session.get_one(DocumentRow, run.claim.job.document_id).split_rule
+    return rule_from(stored)
 
 
 def _is_live_already(run: JobRun, upload: Upload) -> bool:

@@ -53,6 +53,22 @@ class ChunkSpan:
     headings: tuple[str, ...] = ()
 
 
+class SplitKind(StrEnum):
+    """What starts a passage."""
+
+    STRUCTURE = "structure"  # headings and questions; small neighbours go together
+    PARAGRAPHS = "paragraphs"  # every paragraph, list item and table row
+    ROWS = "rows"  # every table row and question, such as in an FAQ
+
+
+@dataclass(frozen=True, slots=True)
+class SplitRule:
+    """How a document is split; without `max_tokens` the setting in force decides."""
+
+    kind: SplitKind = SplitKind.STRUCTURE
+    max_tokens: int | None = None
+
+
 class DocumentStatus(StrEnum):
     """Where a document stands between upload and search."""
 

@@ -81,3 +81,24 @@ class QuestionList(BaseModel):
 
     items: list[QuestionOut]
     total: int
+
+
+class SpanOut(BaseModel):
+    """A passage that a file would become."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    text: str
+    start: int
+    end: int
+    page: int | None
+    headings: list[str]
+
+
+class PreviewOut(BaseModel):
+    """All passages that a file would become."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    items: list[SpanOut]
+    total: int

@@ -27,6 +27,7 @@ def upgrade() -> None:
         sa.Column("edited_at", knowledge.tables.UtcDateTime(timezone=True), nullable=True),
     ):
         op.add_column("chunks", column)
+    op.add_column("documents", sa.Column("split_rule", sa.JSON(), nullable=True))
     op.create_table(
         "chunk_questions",
         sa.Column("id", BIG_ID, autoincrement=True, nullable=False),
@@ -102,5 +103,6 @@ def _create_part(name: str, *columns: sa.Column[object]) -> None:
 def downgrade() -> None:
     for table in ("curated_hits", "curated_questions", "curated_answers", "chunk_questions"):
         op.drop_table(table)
+    op.drop_column("documents", "split_rule")
     for column in ("edited_at", "edited_by", "original", "pinned", "origin"):
         op.drop_column("chunks", column)
