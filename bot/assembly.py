@@ -4,7 +4,7 @@
 part. The caller has brought the database up to date. Models may be given, as tests do.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,15 +16,21 @@ from bot.catalogue import Catalogue, load_catalogue
 from bot.chat import ChatParts, ChatService
 from bot.company import CompanyTexts
 from bot.conversations import ConversationStore
+from bot.curated import CuratedStore
+from bot.curated_matching import CuratedMatcher
+from bot.curated_reply import CuratedReplies
 from bot.database import open_database
 from bot.grounding import Grounder
 from bot.llm.base import ChatModel, GenerationParams
 from bot.prompting import PromptBuilder
+from bot.question_writing import ModelQuestionWriter
 from bot.quotation import Meaning, Quoter
 from bot.settings import Settings
 from bot.suggestions import Suggester
 from bot.turns import TurnStore
 from knowledge.archive import KnowledgeArchive
+from knowledge.chunk_edits import ChunkEditor
+from knowledge.chunk_questions import QuestionStore
 from knowledge.embedding import Embedder, load_by_id, load_embedder
 from knowledge.fetching import FetchOptions
 from knowledge.ingestion import Ingestor
@@ -32,11 +38,13 @@ from knowledge.job_run import IngestionOptions
 from knowledge.jobs import JobStore
 from knowledge.next_embedder import serving_embedder
 from knowledge.parsing.limits import ParseLimits
+from knowledge.preview import Previewer
 from knowledge.relevance import RelevanceModel
 from knowledge.retrieval import HybridRetriever, RetrievalOptions
 from knowledge.search_indexes import SearchIndexes
 from knowledge.sources import SourceStore
 from knowledge.store import DocumentStore
+from knowledge.types import ChunkId, ChunkQuestion, QuestionState
 from knowledge.words import WordSplitter
 from knowledge.worker import IngestionWorker
 
@@ -44,6 +52,7 @@ _MIB = 1 << 20
 _WORKER_STOP_S = 5.0
 _SUGGESTIONS_KEPT_S = 30.0
 _N_SUGGESTIONS = 3
+_N_PROPOSALS = 3
 
 
 class ServedModel(ChatModel, Protocol):
@@ -73,6 +82,8 @@ class Search:
     indexes: SearchIndexes
     retriever: HybridRetriever
     worker: IngestionWorker
+    editor: ChunkEditor
+    questions: QuestionStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +107,18 @@ class Services:
     company: CompanyTexts
     chat: ChatService
     accounts: AccountStore
+    editor: ChunkEditor
+    questions: QuestionStore
+    curated: CuratedStore
+    previewer: Previewer
+
+    def propose_questions(self, chunk_id: ChunkId) -> Sequence[ChunkQuestion]:
+        """Has the language model propose questions for a passage; returns all that it has."""
+        writer = ModelQuestionWriter(self.model, self.catalogue)
+        wanted = writer.write(self.editor.get(chunk_id), limit=_N_PROPOSALS)
+        return self.questions.add(
+            chunk_id, wanted, author=self.model.name[:64], state=QuestionState.PROPOSED
+        )
 
     def start(self) -> None:
         """Marks what a crash cut off, then follows index changes and works jobs off.
@@ -134,6 +157,10 @@ def assemble(
     search = open_search(
         settings, engine, embedder=embedder, is_busy=lambda: any(chat.is_busy for chat in chats)
     )
+    curated = CuratedStore(engine, embedder=search.embedder)
+    matcher = CuratedMatcher(
+        engine, embedder=search.embedder, threshold=settings.chat.curated_threshold
+    )
     parts = ChatParts(
         model=model,
         retriever=search.retriever,
@@ -155,6 +182,7 @@ def assemble(
             remember_s=_SUGGESTIONS_KEPT_S,
             limit=_N_SUGGESTIONS,
         ),
+        curated=CuratedReplies(matcher, curated, catalogue=catalogue),
     )
     generation = GenerationParams(settings.llm.max_new_tokens, settings.llm.temperature)
     chats.append(ChatService(parts, settings=settings.chat, generation=generation))
@@ -176,6 +204,14 @@ def assemble(
         company=company,
         chat=chats[0],
         accounts=open_accounts(settings, engine),
+        editor=search.editor,
+        questions=search.questions,
+        curated=curated,
+        previewer=Previewer(
+            limits=_limits(settings),
+            chunk_tokens=settings.knowledge.chunk_tokens,
+            count_tokens=search.embedder.count_tokens,
+        ),
     )
 
 
@@ -230,7 +266,9 @@ def open_search(
         relevance=RelevanceModel.load(),
     )
     worker = IngestionWorker(engine, indexes, embedder=serving, options=options)
-    return Search(embedder, indexes, retriever, worker)
+    editor = ChunkEditor(engine, indexes, embedder=serving)
+    questions = QuestionStore(engine, indexes, embedder=serving)
+    return Search(embedder, indexes, retriever, worker, editor, questions)
 
 
 def open_company(engine: Engine) -> CompanyTexts:

@@ -73,6 +73,7 @@ class ChatSettings(_Group):
 
     max_message_chars: Positive = 4000
     relevance_threshold: Probability = 0.4  # below it, nothing relevant was found
+    curated_threshold: Probability = 0.88  # cosine from which a curated answer is given
     passages: int = Field(3, ge=1, le=10)  # passages that go into the prompt
     history_turns: int = Field(3, ge=0, le=20)
     checkpoint_s: float = Field(0.5, gt=0)  # how often a streamed text is saved

@@ -6,6 +6,9 @@ KnowledgeError
 ├── FileTooLarge          more bytes than the limit allows
 ├── DuplicateDocument     another document already has that file name
 ├── DocumentNotFound      no live document, version or chunk of that id
+├── ChunkNotFound         no passage of that id in a live version
+├── EditRejected          the new words of a passage or question cannot be taken
+├── EditConflict          the document is being worked on, so its words cannot change now
 ├── JobNotFound           no job of that id
 ├── IndexMismatch         the index on disk was built by another embedder or format
 ├── IndexLocked           another process is writing this index
@@ -42,6 +45,18 @@ class DuplicateDocument(KnowledgeError):
 
 class DocumentNotFound(KnowledgeError):
     """There is no live document, version or chunk of that id."""
+
+
+class ChunkNotFound(DocumentNotFound):
+    """There is no passage, or no question of one, of that id in a live version."""
+
+
+class EditRejected(KnowledgeError):
+    """The new words of a passage or question cannot be taken."""
+
+
+class EditConflict(KnowledgeError):
+    """The document is being worked on, so its words cannot change now."""
 
 
 class JobNotFound(KnowledgeError):

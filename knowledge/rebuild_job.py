@@ -20,7 +20,14 @@ from knowledge.job_run import JobRun, batches
 from knowledge.jobs import REBUILD, JobStore, advance, succeed
 from knowledge.live_chunks import encode_vector, hold_changes, passage_text, record_changes
 from knowledge.next_embedder import target_of
-from knowledge.tables import ChunkChangeRow, ChunkRow, DocumentRow, JobRow, NextEmbeddingRow
+from knowledge.tables import (
+    ChunkChangeRow,
+    ChunkQuestionRow,
+    ChunkRow,
+    DocumentRow,
+    JobRow,
+    NextEmbeddingRow,
+)
 from knowledge.types import JobId
 
 logger = logging.getLogger(__name__)
@@ -92,6 +99,19 @@ def _wanted() -> ColumnElement[bool]:
     )
 
 
+def _question_vectors(run: JobRun, embedder: Embedder) -> dict[int, bytes]:
+    """Returns the new vector of each attached question; there are few, so none is kept."""
+    with Session(run.engine) as session:
+        found = session.execute(select(ChunkQuestionRow.id, ChunkQuestionRow.text)).all()
+    vectors: dict[int, bytes] = {}
+    for part in batches([row.text for row in found], embedder.count_tokens):
+        run.wait_turn()
+        rows = found[part]
+        new = embedder.embed_passages([row.text for row in rows])  # (n, dim)
+        vectors.update((row.id, encode_vector(v)) for row, v in zip(rows, new, strict=True))
+    return vectors
+
+
 def _chunk_ids(run: JobRun) -> list[int]:
     query = select(ChunkRow.id).join(DocumentRow, _wanted()).order_by(ChunkRow.id)
     with Session(run.engine) as session:
@@ -154,6 +174,7 @@ def _store(
 
 def _change_over(run: JobRun, embedder: Embedder, seen: int) -> bool:
     """Puts all new vectors in place at once; False when passages changed since `seen`."""
+    questions = _question_vectors(run, embedder)
     mine = (NextEmbeddingRow.chunk_id == ChunkRow.id, NextEmbeddingRow.embedder == embedder.id)
     new = select(NextEmbeddingRow.embedding).where(*mine).scalar_subquery()
     has_new = select(NextEmbeddingRow.chunk_id).where(*mine).exists()
@@ -168,5 +189,11 @@ def _change_over(run: JobRun, embedder: Embedder, seen: int) -> bool:
             update(ChunkRow).where(has_new).values(embedding=new, embedder=embedder.id),
             execution_options={"synchronize_session": False},
         )
+        for id, vector in questions.items():
+            session.execute(
+                update(ChunkQuestionRow)
+                .where(ChunkQuestionRow.id == id)
+                .values(embedding=vector, embedder=embedder.id)
+            )
         session.execute(delete(NextEmbeddingRow))
     return True

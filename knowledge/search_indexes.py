@@ -8,7 +8,8 @@ wrong with the files, the indexes are built again from the rows, which carry the
 import logging
 import shutil
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, RLock, Thread
 from time import monotonic
@@ -17,11 +18,12 @@ import numpy as np
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from knowledge import index_files, live_chunks
+from knowledge import entries, index_files, live_chunks
 from knowledge.embedding import Embedder, Vectors
 from knowledge.errors import IndexLocked, IndexMismatch
 from knowledge.index_files import IndexDamaged, Manifest, SavedUpTo
 from knowledge.lexical_index import LexicalIndex
+from knowledge.live_chunks import with_questions
 from knowledge.next_embedder import SwitchingEmbedder
 from knowledge.processes import is_alive, process_name
 from knowledge.vector_index import VectorIndex
@@ -43,6 +45,14 @@ class _Held:
     embedder: str
     vectors: VectorIndex
     lexical: LexicalIndex
+    questions: set[int] = field(default_factory=set)  # entries of `vectors` that are questions
+
+    def forget_questions(self, chunk_ids: Sequence[int]) -> None:
+        if self.questions:
+            known = {id for chunk in chunk_ids for id in entries.question_ids(chunk)}
+            known &= self.questions
+            self.vectors.remove(sorted(known))
+            self.questions.difference_update(known)
 
     def drop(self) -> None:
         self.lexical.close()
@@ -175,10 +185,13 @@ class SearchIndexes:
     def search_dense(self, query: Vectors, top_k: int) -> list[tuple[int, float]]:
         """Returns (chunk id, cosine) pairs, best first.
 
+        A chunk counts by the nearest of its vectors: its own or that of an attached question.
         None for a query of another embedder, which took over in the middle of a search.
         """
-        vectors = self._open().vectors
-        return vectors.search(query, top_k) if query.shape == (vectors.dim,) else []
+        held = self._open()
+        if query.shape != (held.vectors.dim,):
+            return []
+        return entries.nearest_chunks(held.vectors, query, top_k, plain=not held.questions)
 
     def search_lexical(self, query: str, top_k: int) -> list[tuple[int, float]]:
         """Returns (chunk id, BM25) pairs, best first."""
@@ -190,7 +203,7 @@ class SearchIndexes:
 
     def __len__(self) -> int:
         held = self._open()
-        return max(len(held.vectors), len(held.lexical))
+        return max(len(held.vectors) - len(held.questions), len(held.lexical))
 
     @property
     def applied_change(self) -> int:
@@ -220,7 +233,8 @@ class SearchIndexes:
             logger.warning("saved index is damaged, rebuilding from the database: %s", error)
             shutil.rmtree(work, ignore_errors=True)
             return False
-        self._swap(_Held(work, manifest.embedder, vectors, lexical))
+        questions = {id for id in vectors.ids if entries.is_question(id)}
+        self._swap(_Held(work, manifest.embedder, vectors, lexical, questions))
         self._applied = self._saved = manifest.applied_change
         return True
 
@@ -267,7 +281,14 @@ class SearchIndexes:
                 held.vectors.add(
                     [chunk.id for chunk in ours], np.stack([chunk.vector for chunk in ours])
                 )
-            held.lexical.add([chunk.id for chunk in group], [chunk.passage for chunk in group])
+            texts = [with_questions(c.passage, [q.text for q in c.questions]) for c in group]
+            held.lexical.add([chunk.id for chunk in group], texts)
+            new = entries.question_vectors(group, embedder=held.embedder)
+            held.forget_questions([chunk.id for chunk in group])
+            if new:
+                held.vectors.add(list(new), np.stack(list(new.values())))
+                held.questions.update(new)
+        held.forget_questions(sorted(gone))
         held.vectors.remove(sorted(gone))
         held.lexical.remove(sorted(gone))
         held.lexical.commit()
@@ -277,7 +298,13 @@ class SearchIndexes:
         held = self._open()
         ours = live_chunks.live_chunk_ids(self._engine, embedder=self._embedder.id)
         everything = live_chunks.live_chunk_ids(self._engine)
-        return sorted(held.vectors.ids) == ours and len(held.lexical) == len(everything)
+        passages = sorted(held.vectors.ids - held.questions)
+        n_questions = live_chunks.count_live_questions(self._engine, embedder=self._embedder.id)
+        return (
+            passages == ours
+            and len(held.questions) == n_questions
+            and len(held.lexical) == len(everything)
+        )
 
     def _swap(self, held: "_Held") -> None:
         old, self._held = self._held, held

@@ -54,6 +54,22 @@ class ChunkSpan:
     headings: tuple[str, ...] = ()
 
 
+class SplitKind(StrEnum):
+    """What starts a passage."""
+
+    STRUCTURE = "structure"  # headings and questions; small neighbours go together
+    PARAGRAPHS = "paragraphs"  # every paragraph, list item and table row
+    ROWS = "rows"  # every table row and question, such as in an FAQ
+
+
+@dataclass(frozen=True, slots=True)
+class SplitRule:
+    """How a document is split; without `max_tokens` the setting in force decides."""
+
+    kind: SplitKind = SplitKind.STRUCTURE
+    max_tokens: int | None = None
+
+
 class DocumentStatus(StrEnum):
     """Where a document stands between upload and search."""
 
@@ -82,6 +98,34 @@ class Document:
     job_id: JobId | None = None  # the newest job that works or worked on it
 
 
+class ChunkOrigin(StrEnum):
+    """Where the words of a passage come from."""
+
+    PARSED = "parsed"
+    EDITED = "edited"
+    ADDED = "added"
+    ORPHANED = "orphaned"  # an edit whose original a newer file no longer has
+
+
+class QuestionState(StrEnum):
+    """Only approved questions are searched."""
+
+    PROPOSED = "proposed"
+    APPROVED = "approved"
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkQuestion:
+    """A question that leads to a passage."""
+
+    id: int
+    chunk_id: ChunkId
+    text: str
+    state: QuestionState
+    author: str
+    created_at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A searchable passage of one version of a document."""
@@ -95,6 +139,16 @@ class Chunk:
     page: int | None = None
     headings: tuple[str, ...] = ()
     enabled: bool = True
+    origin: ChunkOrigin = ChunkOrigin.PARSED
+    pinned: bool = False
+    original: str | None = None  # of an edited passage: what parsing had found
+    edited_by: str | None = None
+    edited_at: datetime | None = None
+
+    @property
+    def edited(self) -> bool:
+        """True where a person worded the passage."""
+        return self.origin is not ChunkOrigin.PARSED
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from knowledge.chunk_edits import ChunkEditor
+from knowledge.chunk_questions import QuestionStore
 from knowledge.embedding import Embedder
 from knowledge.fetching import FetchOptions
 from knowledge.ingestion import Ingestor
@@ -57,6 +59,8 @@ class KnowledgeBase:
                 fetch=FetchOptions(delay_s=0.0, timeout_s=5.0, allow_private=True),
             ),
         )
+        self.editor = ChunkEditor(engine, self.indexes, embedder=embedder)
+        self.questions = QuestionStore(engine, self.indexes, embedder=embedder)
         self.retriever = HybridRetriever(
             engine,
             self.indexes,

@@ -20,7 +20,9 @@ from web.middleware import BodyLimit, BodyLimits, RootPath, SecurityHeaders, Sta
 from web.routes import (
     archive,
     auth,
+    chunks,
     conversations,
+    curated,
     documents,
     health,
     jobs,
@@ -61,7 +63,17 @@ def create_app(services: Services, *, pages: bool = True, warm_pages: bool = Fal
     install_error_responses(app)
     for router in (health.router, auth.router):
         app.include_router(router)
-    for part in (conversations, messages, documents, jobs, search, sources, archive):
+    for part in (
+        conversations,
+        messages,
+        documents,
+        chunks,
+        curated,
+        jobs,
+        search,
+        sources,
+        archive,
+    ):
         app.include_router(part.router, prefix="/api/v1")
     if not pages:
         return app

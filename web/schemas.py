@@ -302,6 +302,9 @@ class ChunkOut(_Out):
     page: int | None
     enabled: bool
     headings: list[str]
+    pinned: bool
+    edited: bool
+    origin: str
 
 
 class ChunkList(_Out):

@@ -12,6 +12,7 @@ from bot.catalogue import UiLanguage
 from web.dependencies import WebContext
 from web.ui.chat import build_chat
 from web.ui.company import build_company
+from web.ui.curated import build_curated
 from web.ui.knowledge import build_knowledge
 from web.ui.menu import CHAT, base_path
 from web.ui.sources import build_sources
@@ -41,6 +42,7 @@ _BUILDERS: dict[str, Build] = {
     CHAT: build_chat,
     "knowledge": build_knowledge,
     "sources": build_sources,
+    "curated": build_curated,
     "transcripts": build_transcripts,
     "company": build_company,
 }

@@ -8,6 +8,7 @@ CHAT = "chat"
 PAGES: tuple[tuple[str, Access], ...] = (
     ("knowledge", "documents.read"),
     ("sources", "documents.read"),
+    ("curated", "documents.read"),
     ("transcripts", "transcripts"),
     ("company", "company"),
 )

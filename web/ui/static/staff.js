@@ -58,7 +58,9 @@ window.addEventListener("hashchange", showHash);
 window.kefuPanel = () => setTimeout(() => {
   const panel = $("#k-panel .k-panel"), heading = $("#k-panel h2");
   document.body.classList.toggle("k-with-panel", Boolean(panel));
-  if (heading && opener) heading.focus({ preventScroll: true });
+  const changed = $("#k-panel [data-focus]");
+  if (changed) { changed.focus(); changed.removeAttribute("data-focus"); }
+  else if (heading && opener && !panel.contains(document.activeElement)) heading.focus({ preventScroll: true });
 }, 50);
 window.kefuTop = () => setTimeout(() => {
   const shown = (lastAct === "replace" && $("#k-replace")) || $("#k-line .k-notice");
