@@ -25,6 +25,7 @@ from bot.settings import Settings
 from bot.suggestions import Suggester
 from bot.turns import TurnStore
 from knowledge.embedding import Embedder, load_embedder
+from knowledge.fusion import LearnedFusion
 from knowledge.ingestion import Ingestor
 from knowledge.job_run import IngestionOptions
 from knowledge.jobs import JobStore
@@ -211,6 +212,7 @@ def open_search(
         embedder=embedder,
         options=RetrievalOptions(top_k=knowledge.top_k, candidates=knowledge.candidates),
         relevance=RelevanceModel.load(),
+        fusion=LearnedFusion.load(),
     )
     worker = IngestionWorker(engine, indexes, embedder=embedder, options=options)
     return Search(embedder, indexes, retriever, worker)

@@ -22,6 +22,7 @@ from knowledge.job_run import JobRun, batches
 from knowledge.jobs import advance, drop_staged, succeed
 from knowledge.live_chunks import encode_vector, passage_text, record_changes
 from knowledge.parsing.registry import parse
+from knowledge.parts import embed_parts, part_texts
 from knowledge.tables import ChunkRow, DocumentRow, DocumentVersionRow
 from knowledge.types import ChunkSpan, DocumentStatus, ParsedDocument
 from knowledge.uploads import UploadFolder
@@ -130,6 +131,8 @@ def _embed(run: JobRun, upload: Upload, title: str, spans: Sequence[ChunkSpan]) 
     for part in batches(passages, run.embedder.count_tokens):
         run.wait_turn()
         vectors = run.embedder.embed_passages(passages[part])  # (n, dim)
+        texts = [part_texts(title, span.headings, span.text) for span in todo[part]]
+        parts = embed_parts(run.embedder, texts, pause=run.wait_turn)
         rows = [
             {
                 "document_id": run.claim.job.document_id,
@@ -143,8 +146,11 @@ def _embed(run: JobRun, upload: Upload, title: str, spans: Sequence[ChunkSpan]) 
                 "enabled": True,
                 "embedder": run.embedder.id,
                 "embedding": encode_vector(vector),
+                "part_embeddings": below,
             }
-            for offset, (span, vector) in enumerate(zip(todo[part], vectors, strict=True))
+            for offset, (span, vector, below) in enumerate(
+                zip(todo[part], vectors, parts, strict=True)
+            )
         ]
         share = (n_done + part.stop) / len(spans)
         with Session(run.engine) as session, session.begin():

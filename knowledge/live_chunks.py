@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Engine, and_, func, insert, select, text
 from sqlalchemy.orm import Session
 
 from knowledge.embedding import Vectors
+from knowledge.parts import all_vectors
 from knowledge.tables import ChunkChangeRow, ChunkRow, DocumentRow
 from knowledge.types import Chunk, ChunkId, DocumentId
 
@@ -29,7 +30,7 @@ class IndexableChunk:
     id: int
     passage: str
     embedder: str
-    vector: Vectors  # (dim,)
+    vectors: Vectors  # (n, dim): of the whole passage, then of its parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,7 @@ def load_indexable(engine: Engine, ids: Sequence[int]) -> Iterator[list[Indexabl
         ChunkRow.text,
         ChunkRow.embedder,
         ChunkRow.embedding,
+        ChunkRow.part_embeddings,
     )
     for first in range(0, len(ids), _GROUP):
         group = ids[first : first + _GROUP]
@@ -131,7 +133,7 @@ def load_indexable(engine: Engine, ids: Sequence[int]) -> Iterator[list[Indexabl
                 id=row.id,
                 passage=passage_text(row.title, row.headings, row.text),
                 embedder=row.embedder,
-                vector=decode_vector(row.embedding),
+                vectors=all_vectors(decode_vector(row.embedding), row.part_embeddings),
             )
             for row in rows
         ]

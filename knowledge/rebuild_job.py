@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from knowledge.job_run import JobRun, batches
 from knowledge.jobs import REBUILD, JobStore, advance, succeed
 from knowledge.live_chunks import encode_vector, passage_text, record_changes
+from knowledge.parts import embed_parts, part_texts
 from knowledge.tables import ChunkRow, DocumentRow, JobRow
 from knowledge.types import JobId
 
@@ -39,7 +40,10 @@ def rebuild(run: JobRun) -> None:
             run.wait_turn()
             vectors = run.embedder.embed_passages(passages[part])
             n_done += part.stop - part.start
-            _store(run, rows[part], [encode_vector(v) for v in vectors], n_done / len(todo))
+            texts = [part_texts(row.title, row.headings, row.text) for row in rows[part]]
+            parts = embed_parts(run.embedder, texts, pause=run.wait_turn)
+            made = list(zip([encode_vector(v) for v in vectors], parts, strict=True))
+            _store(run, rows[part], made, n_done / len(todo))
     run.report("indexing", 1.0)
     run.indexes.refresh()
     with Session(run.engine) as session, session.begin():
@@ -74,16 +78,16 @@ def _load(run: JobRun, ids: Sequence[int]) -> Sequence[Row[int, str, list[str], 
 def _store(
     run: JobRun,
     rows: Sequence[Row[int, str, list[str], str]],
-    embeddings: Sequence[bytes],
+    embeddings: Sequence[tuple[bytes, bytes | None]],
     progress: float,
 ) -> None:
     with Session(run.engine) as session, session.begin():
         advance(session, run.claim, progress=progress)
-        for row, embedding in zip(rows, embeddings, strict=True):
+        for row, (embedding, parts) in zip(rows, embeddings, strict=True):
             session.execute(
                 update(ChunkRow)
                 .where(ChunkRow.id == row.id)
-                .values(embedding=embedding, embedder=run.embedder.id)
+                .values(embedding=embedding, part_embeddings=parts, embedder=run.embedder.id)
             )
         ids = [row.id for row in rows]
         record_changes(session, ids, "add")

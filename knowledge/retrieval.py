@@ -5,6 +5,7 @@ a moment ago, by any process, is not returned even if an index still knows it.
 """
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
@@ -13,10 +14,12 @@ from time import perf_counter
 from sqlalchemy import Engine
 
 from knowledge.embedding import Embedder, Vectors
-from knowledge.fusion import reciprocal_rank_fusion
+from knowledge.expansion import Expansion, expand
+from knowledge.fusion import LearnedFusion, Signs, reciprocal_rank_fusion
 from knowledge.live_chunks import LiveChunk, load_live, passage_text
 from knowledge.relevance import N_PASSAGES, Evidence, RelevanceModel, features, word_share
 from knowledge.search_indexes import SearchIndexes
+from knowledge.terms import TermStore
 from knowledge.types import Retrieval, ScoredChunk
 
 logger = logging.getLogger(__name__)
@@ -30,6 +33,8 @@ _MAX_ROUNDS = 4
 _WORDS_WEIGHT = 1.5
 _WORDS_POWER = 3
 _MAX_WORD_VOTES = 10
+#: A letter beside a digit, as in HG-K1702 and E3; years and amounts alone are no codes.
+_CODE = re.compile(r"[a-z][-_./]*\d|\d[-_./]*[a-z]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,7 @@ class HybridRetriever:
         embedder: The embedder that filled them.
         options: Sizes.
         relevance: Judges what was found.
+        fusion: Learned weights; where they are of another embedder, ranks are joined.
     """
 
     def __init__(
@@ -77,12 +83,15 @@ class HybridRetriever:
         embedder: Embedder,
         options: RetrievalOptions,
         relevance: RelevanceModel,
+        fusion: LearnedFusion | None = None,
     ) -> None:
         self._engine = engine
         self._indexes = indexes
         self._embedder = embedder
         self._options = options
         self._relevance = relevance
+        self._terms = TermStore(engine)
+        self._fusion = fusion if fusion and fusion.embedder == embedder.id else None
         if relevance.embedder != embedder.id:
             logger.warning(
                 "relevance was fitted for embedder %s, not %s", relevance.embedder, embedder.id
@@ -96,31 +105,30 @@ class HybridRetriever:
         clock.lap("refresh")
         if not query.strip() or not len(self._indexes):
             return Retrieval(query=query, hits=(), relevance=0.0, timings_ms=clock.finish())
-        vector = self._embedder.embed_queries([query])[0]  # (dim,)
+        asked = self._expand(query)
+        vectors = self._embed(asked)
         clock.lap("embed")
-        ranked, live = self._find(query, vector, wanted, clock)
+        ranked, live = self._find(asked, vectors, wanted, clock)
         hits = _hits(ranked, live, wanted)
-        relevance = self._relevance.predict(features(self._evidence(query, ranked, hits)))
+        relevance = self._relevance.predict(features(self._evidence(asked, ranked, hits)))
         clock.lap("relevance")
         return Retrieval(query=query, hits=hits, relevance=relevance, timings_ms=clock.finish())
 
     def _find(
-        self, query: str, vector: Vectors, wanted: int, clock: "_Clock"
+        self, asked: Expansion, vectors: Vectors, wanted: int, clock: "_Clock"
     ) -> tuple[_Ranked, dict[int, LiveChunk]]:
         """Returns live candidates; looks further while hits that are gone starve the result."""
         n_candidates = max(self._options.candidates, wanted)
         for round_ in range(_MAX_ROUNDS):
-            dense = self._indexes.search_dense(vector, n_candidates)
+            dense = self._dense(vectors, n_candidates)
             clock.lap("dense")
-            lexical = self._indexes.search_lexical(query, n_candidates)
+            lexical = self._indexes.search_lexical(asked.widened, n_candidates)
             clock.lap("lexical")
             ids = {id for id, _ in dense} | {id for id, _ in lexical}
             live = load_live(self._engine, sorted(ids))
             dense = [pair for pair in dense if pair[0] in live]
             lexical = [pair for pair in lexical if pair[0] in live]
-            votes = [(id, 1.0) for id, _ in dense]
-            words = self._word_votes(query, lexical[:_MAX_WORD_VOTES], live)
-            fused = reciprocal_rank_fusion([votes, words])
+            fused = self._fuse(asked, dense, lexical, live)
             clock.lap("fuse")
             seen_all = n_candidates >= len(self._indexes)
             if len(fused) >= wanted or seen_all or round_ == _MAX_ROUNDS - 1:
@@ -128,27 +136,74 @@ class HybridRetriever:
             n_candidates *= 4
         return _Ranked(dense, lexical, fused), live
 
-    def _word_votes(
-        self, query: str, lexical: Sequence[tuple[int, float]], live: dict[int, LiveChunk]
+    def _expand(self, query: str) -> Expansion:
+        def is_known(code: str) -> bool:
+            return self._indexes.document_frequencies([code])[0] > 0
+
+        return expand(query, self._terms.groups(), is_known=is_known)
+
+    def _embed(self, asked: Expansion) -> Vectors:
+        """Returns (1 or 2, dim): the question, and the question with its other words."""
+        texts = dict.fromkeys([asked.text, asked.widened])
+        return self._embedder.embed_queries(list(texts))
+
+    def _dense(self, vectors: Vectors, n_candidates: int) -> list[tuple[int, float]]:
+        best: dict[int, float] = {}
+        for vector in vectors:
+            for id, score in self._indexes.search_dense(vector, n_candidates):
+                best[id] = max(score, best.get(id, score))
+        return sorted(best.items(), key=lambda item: (-item[1], item[0]))[:n_candidates]
+
+    def _fuse(
+        self,
+        asked: Expansion,
+        dense: Sequence[tuple[int, float]],
+        lexical: Sequence[tuple[int, float]],
+        live: dict[int, LiveChunk],
     ) -> list[tuple[int, float]]:
-        """Returns each passage with a weight by the share of the question's words it has."""
-        rarities, split = self._rarities(query), self._indexes.words.split
-        votes = []
+        """Joins both rankings: by learned weights, or by rank for an embedder without any."""
+        if self._fusion is None:
+            votes = self._shares(asked, lexical[:_MAX_WORD_VOTES], live)
+            words = [(id, _WORDS_WEIGHT * share**_WORDS_POWER) for id, (share, _) in votes.items()]
+            return reciprocal_rank_fusion([[(id, 1.0) for id, _ in dense], words])
+        cosines, lowest = dict(dense), min((score for _, score in dense), default=0.0)
+        shares = self._shares(asked, lexical, live)
+        ids = cosines.keys() | shares.keys()
+        return self._fusion.rank(
+            {id: Signs(cosines.get(id, lowest), *shares.get(id, (0.0, 0.0))) for id in ids}
+        )
+
+    def _shares(
+        self,
+        asked: Expansion,
+        lexical: Sequence[tuple[int, float]],
+        live: dict[int, LiveChunk],
+    ) -> dict[int, tuple[float, float]]:
+        """Returns the shares of the question's words and codes that each passage has.
+
+        With other words the question is tried both ways, and the better way counts.
+        """
+        split = self._indexes.words.split
+        ways = [self._rarities(text) for text in dict.fromkeys([asked.text, asked.widened])]
+        shares = {}
         for id, _ in lexical:
             chunk = live[id].chunk
             found = frozenset(split(passage_text(live[id].title, chunk.headings, chunk.text)))
-            share = word_share(rarities, found)
-            votes.append((id, _WORDS_WEIGHT * share**_WORDS_POWER))
-        return votes
+            codes = [{w: r for w, r in way.items() if _CODE.search(w)} for way in ways]
+            shares[id] = (
+                max(word_share(way, found) for way in ways),
+                max(word_share(way, found) for way in codes),
+            )
+        return shares
 
     def evidence(self, query: str) -> tuple[Evidence, tuple[ScoredChunk, ...]]:
         """Returns what a search of `query` is judged by, and its hits; for fitting relevance."""
-        vector = self._embedder.embed_queries([query])[0]  # (dim,)
-        ranked, live = self._find(query, vector, self._options.top_k, _Clock())
+        asked = self._expand(query)
+        ranked, live = self._find(asked, self._embed(asked), self._options.top_k, _Clock())
         hits = _hits(ranked, live, self._options.top_k)
-        return self._evidence(query, ranked, hits), hits
+        return self._evidence(asked, ranked, hits), hits
 
-    def _evidence(self, query: str, ranked: _Ranked, hits: Sequence[ScoredChunk]) -> Evidence:
+    def _evidence(self, asked: Expansion, ranked: _Ranked, hits: Sequence[ScoredChunk]) -> Evidence:
         split = self._indexes.words.split
         texts = [
             passage_text(hit.title, hit.chunk.headings, hit.chunk.text) for hit in hits[:N_PASSAGES]
@@ -156,8 +211,8 @@ class HybridRetriever:
         lexical_ids = [id for id, _ in ranked.lexical]
         best = ranked.dense[0][0] if ranked.dense else None
         return Evidence(
-            query=query,
-            words=self._rarities(query),
+            query=asked.text,
+            words=self._rarities(asked.text),
             passages=[(text, frozenset(split(text))) for text in texts],
             cosines=[score for _, score in ranked.dense],
             word_scores=[score for _, score in ranked.lexical],

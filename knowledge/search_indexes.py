@@ -238,7 +238,8 @@ class SearchIndexes:
             ours = [chunk for chunk in group if chunk.embedder == self._embedder.id]
             if ours:
                 held.vectors.add(
-                    [chunk.id for chunk in ours], np.stack([chunk.vector for chunk in ours])
+                    [chunk.id for chunk in ours for _ in chunk.vectors],
+                    np.vstack([chunk.vectors for chunk in ours]),
                 )
             held.lexical.add([chunk.id for chunk in group], [chunk.passage for chunk in group])
         held.vectors.remove(sorted(gone))

@@ -121,6 +121,7 @@ class ChunkRow(Base):
     enabled: Mapped[bool] = mapped_column(default=True)
     embedder: Mapped[str] = mapped_column(String(200))
     embedding: Mapped[bytes] = mapped_column(LargeBinary)  # (dim,) little-endian float32
+    part_embeddings: Mapped[bytes | None] = mapped_column(LargeBinary)  # (n_parts, dim), likewise
 
 
 class ChunkChangeRow(Base):
@@ -153,3 +154,55 @@ class JobRow(Base):
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime())
     created_at: Mapped[datetime] = mapped_column(UtcDateTime())
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime())
+
+
+class TermRow(Base):
+    """A group of words that mean the same to customers and in the documents."""
+
+    __tablename__ = "terms"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    words: Mapped[list[str]] = mapped_column(JSON)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime())
+
+
+class SearchSettingsRow(Base):
+    """The search settings that were applied in the page; one row, id 1."""
+
+    __tablename__ = "search_settings"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    values: Mapped[dict[str, object]] = mapped_column(JSON)
+    author: Mapped[str] = mapped_column(String(64))
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime())
+
+
+class RetrievalRow(Base):
+    """A search that answered a customer, as it was: for opening it again in the workbench."""
+
+    __tablename__ = "retrievals"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime(), index=True)
+    message_id: Mapped[str | None] = mapped_column(String(32), index=True)
+    query: Mapped[str] = mapped_column(Text)
+    relevance: Mapped[float] = mapped_column(Float)
+    settings: Mapped[dict[str, object]] = mapped_column(JSON)
+    hits: Mapped[list[dict[str, object]]] = mapped_column(JSON)
+    timings_ms: Mapped[dict[str, float]] = mapped_column(JSON)
+
+
+class EvalRunRow(Base):
+    """One evaluation of retrieval, kept so that two can be compared."""
+
+    __tablename__ = "eval_runs"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime())
+    source: Mapped[str] = mapped_column(String(255))
+    sha256: Mapped[str] = mapped_column(String(64))
+    settings: Mapped[dict[str, object]] = mapped_column(JSON)
+    report: Mapped[dict[str, object]] = mapped_column(JSON)
