@@ -178,22 +178,6 @@ class SearchSettingsRow(Base):
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime())
 
 
-class RetrievalRow(Base):
-    """A search that answered a customer, as it was: for opening it again in the workbench."""
-
-    __tablename__ = "retrievals"
-    __table_args__ = ({"sqlite_autoincrement": True},)
-
-    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
-    at: Mapped[datetime] = mapped_column(UtcDateTime(), index=True)
-    message_id: Mapped[str | None] = mapped_column(String(32), index=True)
-    query: Mapped[str] = mapped_column(Text)
-    relevance: Mapped[float] = mapped_column(Float)
-    settings: Mapped[dict[str, object]] = mapped_column(JSON)
-    hits: Mapped[list[dict[str, object]]] = mapped_column(JSON)
-    timings_ms: Mapped[dict[str, float]] = mapped_column(JSON)
-
-
 class EvalRunRow(Base):
     """One evaluation of retrieval, kept so that two can be compared."""
 

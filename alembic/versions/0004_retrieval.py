@@ -1,4 +1,4 @@
-"""Parts of passages, terms, live search settings, recorded searches and evaluation runs
+"""Parts of passages, terms, live search settings and evaluation runs
 
 Revision: 0004
 Follows: 0001
@@ -37,22 +37,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_search_settings")),
     )
     op.create_table(
-        "retrievals",
-        sa.Column("id", _BIG_ID, autoincrement=True, nullable=False),
-        sa.Column("at", knowledge.tables.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("message_id", sa.String(length=32), nullable=True),
-        sa.Column("query", sa.Text(), nullable=False),
-        sa.Column("relevance", sa.Float(), nullable=False),
-        sa.Column("settings", sa.JSON(), nullable=False),
-        sa.Column("hits", sa.JSON(), nullable=False),
-        sa.Column("timings_ms", sa.JSON(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_retrievals")),
-        sqlite_autoincrement=True,
-    )
-    with op.batch_alter_table("retrievals") as batch_op:
-        batch_op.create_index(batch_op.f("ix_retrievals_at"), ["at"], unique=False)
-        batch_op.create_index(batch_op.f("ix_retrievals_message_id"), ["message_id"], unique=False)
-    op.create_table(
         "eval_runs",
         sa.Column("id", _BIG_ID, autoincrement=True, nullable=False),
         sa.Column("at", knowledge.tables.UtcDateTime(timezone=True), nullable=False),
@@ -66,7 +50,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("eval_runs", "retrievals", "search_settings", "terms"):
+    for table in ("eval_runs", "search_settings", "terms"):
         op.drop_table(table)
     with op.batch_alter_table("chunks") as batch_op:
         batch_op.drop_column("part_embeddings")
