@@ -6,8 +6,9 @@ a moment ago, by any process, is not returned even if an index still knows it.
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from math import log
 from time import perf_counter
 
@@ -19,10 +20,13 @@ from knowledge.fusion import LearnedFusion, Signs, reciprocal_rank_fusion
 from knowledge.live_chunks import LiveChunk, load_live, passage_text
 from knowledge.relevance import N_PASSAGES, Evidence, RelevanceModel, features, word_share
 from knowledge.search_indexes import SearchIndexes
+from knowledge.search_settings import RetrievalOptions, SearchSettings
 from knowledge.terms import TermStore
 from knowledge.types import Retrieval, ScoredChunk
 
 logger = logging.getLogger(__name__)
+
+__all__ = ["HybridRetriever", "RetrievalOptions"]
 
 #: How often the candidates are widened when too many of them turned out to be gone.
 _MAX_ROUNDS = 4
@@ -38,29 +42,21 @@ _CODE = re.compile(r"[a-z][-_./]*\d|\d[-_./]*[a-z]")
 
 
 @dataclass(frozen=True, slots=True)
-class RetrievalOptions:
-    """How much a search looks at and gives back.
-
-    Args:
-        top_k: Passages returned when the caller does not say.
-        candidates: Passages taken from each index before fusion.
-    """
-
-    top_k: int
-    candidates: int
-
-    def __post_init__(self) -> None:
-        if self.top_k < 1 or self.candidates < 1:
-            raise ValueError(f"Expected positive numbers, got {self!r}.")
-
-
-@dataclass(frozen=True, slots=True)
 class _Ranked:
     """Candidates of both indexes and their fusion, all best first."""
 
     dense: list[tuple[int, float]]
     lexical: list[tuple[int, float]]
     fused: list[tuple[int, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """What goes into the fusion."""
+
+    dense: Sequence[tuple[int, float]]
+    lexical: Sequence[tuple[int, float]]
+    live: dict[int, LiveChunk]
 
 
 class HybridRetriever:
@@ -70,7 +66,7 @@ class HybridRetriever:
         engine: The database, for looking hits up.
         indexes: Open indexes of this process.
         embedder: The embedder that filled them.
-        options: Sizes.
+        options: In force until others are applied.
         relevance: Judges what was found.
         fusion: Learned weights; where they are of another embedder, ranks are joined.
     """
@@ -88,19 +84,28 @@ class HybridRetriever:
         self._engine = engine
         self._indexes = indexes
         self._embedder = embedder
-        self._options = options
+        self.settings = SearchSettings(engine, options)
         self._relevance = relevance
-        self._terms = TermStore(engine)
+        self.terms = TermStore(engine)
         self._fusion = fusion if fusion and fusion.embedder == embedder.id else None
         if relevance.embedder != embedder.id:
             logger.warning(
                 "relevance was fitted for embedder %s, not %s", relevance.embedder, embedder.id
             )
 
-    def search(self, query: str, *, top_k: int | None = None) -> Retrieval:
-        """Returns the best `top_k` passages, how sure we are of them, and the time per stage."""
+    def search(
+        self, query: str, *, top_k: int | None = None, options: RetrievalOptions | None = None
+    ) -> Retrieval:
+        """Returns the best `top_k` passages, how sure we are of them, and the time per stage.
+
+        Args:
+            query: As the customer wrote it.
+            top_k: Instead of the number in the settings.
+            options: To try instead of the settings in force.
+        """
         clock = _Clock()
-        wanted = top_k or self._options.top_k
+        options = options or self.settings.current()
+        options = replace(options, top_k=top_k) if top_k else options
         self._indexes.catch_up()
         clock.lap("refresh")
         if not query.strip() or not len(self._indexes):
@@ -108,17 +113,24 @@ class HybridRetriever:
         asked = self._expand(query)
         vectors = self._embed(asked)
         clock.lap("embed")
-        ranked, live = self._find(asked, vectors, wanted, clock)
-        hits = _hits(ranked, live, wanted)
+        ranked, live = self._find(asked, vectors, options, clock)
+        hits = _hits(ranked, live, options)
         relevance = self._relevance.predict(features(self._evidence(asked, ranked, hits)))
         clock.lap("relevance")
-        return Retrieval(query=query, hits=hits, relevance=relevance, timings_ms=clock.finish())
+        return Retrieval(
+            query=query,
+            hits=hits,
+            relevance=relevance,
+            timings_ms=clock.finish(),
+            settings=asdict(options),
+        )
 
     def _find(
-        self, asked: Expansion, vectors: Vectors, wanted: int, clock: "_Clock"
+        self, asked: Expansion, vectors: Vectors, options: RetrievalOptions, clock: "_Clock"
     ) -> tuple[_Ranked, dict[int, LiveChunk]]:
         """Returns live candidates; looks further while hits that are gone starve the result."""
-        n_candidates = max(self._options.candidates, wanted)
+        wanted = options.top_k
+        n_candidates = max(options.candidates, wanted)
         for round_ in range(_MAX_ROUNDS):
             dense = self._dense(vectors, n_candidates)
             clock.lap("dense")
@@ -128,7 +140,7 @@ class HybridRetriever:
             live = load_live(self._engine, sorted(ids))
             dense = [pair for pair in dense if pair[0] in live]
             lexical = [pair for pair in lexical if pair[0] in live]
-            fused = self._fuse(asked, dense, lexical, live)
+            fused = self._fuse(asked, _Candidates(dense, lexical, live), options)
             clock.lap("fuse")
             seen_all = n_candidates >= len(self._indexes)
             if len(fused) >= wanted or seen_all or round_ == _MAX_ROUNDS - 1:
@@ -140,7 +152,7 @@ class HybridRetriever:
         def is_known(code: str) -> bool:
             return self._indexes.document_frequencies([code])[0] > 0
 
-        return expand(query, self._terms.groups(), is_known=is_known)
+        return expand(query, self.terms.groups(), is_known=is_known)
 
     def _embed(self, asked: Expansion) -> Vectors:
         """Returns (1 or 2, dim): the question, and the question with its other words."""
@@ -157,21 +169,25 @@ class HybridRetriever:
     def _fuse(
         self,
         asked: Expansion,
-        dense: Sequence[tuple[int, float]],
-        lexical: Sequence[tuple[int, float]],
-        live: dict[int, LiveChunk],
+        found: "_Candidates",
+        options: RetrievalOptions,
     ) -> list[tuple[int, float]]:
         """Joins both rankings: by learned weights, or by rank for an embedder without any."""
-        if self._fusion is None:
+        dense, lexical, live, weight = found.dense, found.lexical, found.live, options.word_weight
+        if self._fusion is None or options.fusion == "rank":
             votes = self._shares(asked, lexical[:_MAX_WORD_VOTES], live)
-            words = [(id, _WORDS_WEIGHT * share**_WORDS_POWER) for id, (share, _) in votes.items()]
+            words = [
+                (id, weight * _WORDS_WEIGHT * share**_WORDS_POWER)
+                for id, (share, _) in votes.items()
+            ]
             return reciprocal_rank_fusion([[(id, 1.0) for id, _ in dense], words])
         cosines, lowest = dict(dense), min((score for _, score in dense), default=0.0)
         shares = self._shares(asked, lexical, live)
-        ids = cosines.keys() | shares.keys()
-        return self._fusion.rank(
-            {id: Signs(cosines.get(id, lowest), *shares.get(id, (0.0, 0.0))) for id in ids}
-        )
+        signs = {}
+        for id in cosines.keys() | shares.keys():
+            share, codes = shares.get(id, (0.0, 0.0))
+            signs[id] = Signs(cosines.get(id, lowest), weight * share, weight * codes)
+        return self._fusion.rank(signs)
 
     def _shares(
         self,
@@ -199,8 +215,9 @@ class HybridRetriever:
     def evidence(self, query: str) -> tuple[Evidence, tuple[ScoredChunk, ...]]:
         """Returns what a search of `query` is judged by, and its hits; for fitting relevance."""
         asked = self._expand(query)
-        ranked, live = self._find(asked, self._embed(asked), self._options.top_k, _Clock())
-        hits = _hits(ranked, live, self._options.top_k)
+        options = self.settings.current()
+        ranked, live = self._find(asked, self._embed(asked), options, _Clock())
+        hits = _hits(ranked, live, options)
         return self._evidence(asked, ranked, hits), hits
 
     def _evidence(self, asked: Expansion, ranked: _Ranked, hits: Sequence[ScoredChunk]) -> Evidence:
@@ -247,11 +264,30 @@ class _Clock:
         return {stage: round(ms, 2) for stage, ms in {**self._laps, "total": total}.items()}
 
 
-def _hits(ranked: _Ranked, live: dict[int, LiveChunk], top_k: int) -> tuple[ScoredChunk, ...]:
+def _spread(
+    fused: Sequence[tuple[int, float]], live: dict[int, LiveChunk], per_document: int
+) -> list[tuple[int, float]]:
+    """Moves a document's passages beyond the first few behind those of other documents."""
+    if not per_document:
+        return list(fused)
+    seen: Counter[str] = Counter()
+    first: list[tuple[int, float]] = []
+    later: list[tuple[int, float]] = []
+    for pair in fused:
+        document_id = live[pair[0]].chunk.document_id
+        seen[document_id] += 1
+        (first if seen[document_id] <= per_document else later).append(pair)
+    return first + later
+
+
+def _hits(
+    ranked: _Ranked, live: dict[int, LiveChunk], options: RetrievalOptions
+) -> tuple[ScoredChunk, ...]:
     dense = {id: (rank, score) for rank, (id, score) in enumerate(ranked.dense, start=1)}
     lexical = {id: (rank, score) for rank, (id, score) in enumerate(ranked.lexical, start=1)}
+    fused = _spread(ranked.fused, live, options.per_document)
     hits = []
-    for rank, (id, score) in enumerate(ranked.fused[:top_k], start=1):
+    for rank, (id, score) in enumerate(fused[: options.top_k], start=1):
         dense_rank, dense_score = dense.get(id, (None, None))
         lexical_rank, lexical_score = lexical.get(id, (None, None))
         hits.append(

@@ -25,6 +25,7 @@ from web.ui.knowledge import build_knowledge
 from web.ui.markup import asset
 from web.ui.staff import PAGES
 from web.ui.transcripts import build_transcripts
+from web.ui.workbench import build_workbench
 
 Build = Callable[[WebContext, UiLanguage], gr.Blocks]
 
@@ -48,6 +49,7 @@ _MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "Noto Sans Mono CJK SC", 
 
 _BUILDERS: dict[str, Build] = {
     "knowledge": build_knowledge,
+    "workbench": build_workbench,
     "transcripts": build_transcripts,
     "company": build_company,
 }

@@ -23,6 +23,7 @@ EXPECTED = (BotError, KnowledgeError, HttpProblem)
 #: The pages in the order of the bar, with what one must be allowed to open them.
 PAGES: tuple[tuple[str, Access], ...] = (
     ("knowledge", "documents.read"),
+    ("workbench", "search"),
     ("transcripts", "transcripts"),
     ("company", "company"),
 )
