@@ -33,6 +33,7 @@ from knowledge.chunk_edits import ChunkEditor
 from knowledge.chunk_questions import QuestionStore
 from knowledge.embedding import Embedder, load_by_id, load_embedder
 from knowledge.fetching import FetchOptions
+from knowledge.fusion import LearnedFusion
 from knowledge.ingestion import Ingestor
 from knowledge.job_run import IngestionOptions
 from knowledge.jobs import JobStore
@@ -264,6 +265,7 @@ def open_search(
         embedder=serving,
         options=RetrievalOptions(top_k=knowledge.top_k, candidates=knowledge.candidates),
         relevance=RelevanceModel.load(),
+        fusion=LearnedFusion.load(),
     )
     worker = IngestionWorker(engine, indexes, embedder=serving, options=options)
     editor = ChunkEditor(engine, indexes, embedder=serving)

@@ -113,6 +113,7 @@ def evidence_from(retrieval: Retrieval) -> JsonObject:
         "query": retrieval.query,
         "relevance": retrieval.relevance,
         "timings_ms": dict(retrieval.timings_ms),
+        "settings": dict(retrieval.settings),
         "hits": [
             {
                 "rank": hit.rank,

@@ -9,6 +9,7 @@ While a newer file of the document waits or is worked on, words cannot be change
 are being matched with the edits of the present version. See `knowledge.kept_edits`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -20,6 +21,7 @@ from knowledge.errors import ChunkNotFound, EditConflict, EditRejected
 from knowledge.ingestion import next_version
 from knowledge.jobs import drop_staged
 from knowledge.live_chunks import encode_vector, passage_text, record_changes
+from knowledge.parts import embed_parts, part_texts
 from knowledge.search_indexes import SearchIndexes
 from knowledge.store import chunk_of
 from knowledge.tables import ChunkRow, DocumentRow, DocumentVersionRow, JobRow
@@ -72,8 +74,8 @@ class ChunkEditor:
         with Session(self._engine) as session:
             row, document = live_row(session, chunk_id)
             is_new = new is not None and new != row.text
-            passage = passage_text(document.title, row.headings, new or "")
-        vector = self._embed(passage) if is_new else None
+            place = document.title, list(row.headings)
+        vector = self._embed(*place, new) if is_new and new is not None else None
         with Session(self._engine) as session, session.begin():
             document_id = _lock_document_of(session, chunk_id)
             row, document = live_row(session, chunk_id)
@@ -81,7 +83,8 @@ class ChunkEditor:
                 _refuse_open_job(session, document_id)
                 original = row.original or row.text
                 _rewrite(session, document, row, new, author=author)
-                row.embedder, row.embedding = self._embedder.id, vector
+                row.embedder, row.embedding = self._embedder.id, vector.whole
+                row.part_embeddings = vector.parts
                 _mark(row, original, author)
             if change.enabled is not None:
                 row.enabled = change.enabled
@@ -98,7 +101,7 @@ class ChunkEditor:
         new = self._checked(text)
         with Session(self._engine) as session:
             title = _ready_document(session, document_id).title
-        vector = self._embed(passage_text(title, [], new))
+        vector = self._embed(title, [], new)
         with Session(self._engine) as session, session.begin():
             _lock_document(session, document_id)
             document = _ready_document(session, document_id)
@@ -113,7 +116,8 @@ class ChunkEditor:
                 document_id=document_id, version=document.version, ordinal=(last or 0) + 1,
                 text=new, start=start, end=start + len(new), page=None, headings=[], enabled=True,
                 origin=ChunkOrigin.ADDED, pinned=False, edited_by=author,
-                edited_at=datetime.now(UTC), embedder=self._embedder.id, embedding=vector,
+                edited_at=datetime.now(UTC), embedder=self._embedder.id, embedding=vector.whole,
+                part_embeddings=vector.parts,
             )  # fmt: skip
             session.add(row)
             document.n_chunks += 1
@@ -154,8 +158,19 @@ class ChunkEditor:
             )
         return cleaned
 
-    def _embed(self, passage: str) -> bytes:
-        return encode_vector(self._embedder.embed_passages([passage])[0])
+    def _embed(self, title: str, headings: Sequence[str], body: str) -> "_Vectors":
+        whole = self._embedder.embed_passages([passage_text(title, headings, body)])[0]
+        texts = [part_texts(title, headings, body)]
+        (parts,) = embed_parts(self._embedder, texts, pause=lambda: None)
+        return _Vectors(encode_vector(whole), parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Vectors:
+    """What a chunk's row stores of a passage and of its sentences."""
+
+    whole: bytes
+    parts: bytes | None
 
 
 def live_row(session: Session, chunk_id: ChunkId) -> tuple[ChunkRow, DocumentRow]:

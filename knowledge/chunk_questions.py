@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 
 from knowledge.chunk_edits import live_row
 from knowledge.embedding import Embedder
-from knowledge.entries import MAX_QUESTIONS
 from knowledge.errors import ChunkNotFound, EditRejected
 from knowledge.live_chunks import encode_vector, record_changes
 from knowledge.search_indexes import SearchIndexes
@@ -22,6 +21,7 @@ from knowledge.tables import ChunkQuestionRow, ChunkRow, DocumentRow
 from knowledge.types import Chunk, ChunkId, ChunkQuestion, DocumentId, QuestionState
 
 MAX_QUESTION_CHARS = 300
+MAX_QUESTIONS = 20
 
 
 class QuestionWriter(Protocol):

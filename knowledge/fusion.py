@@ -1,7 +1,15 @@
-"""Joins several rankings of the same chunks into one, by rank and by how much each vote counts."""
+"""Joins several rankings of the same chunks into one: by learned weights, or by rank.
 
-from collections.abc import Sequence
+The learned weights fit the cosines of one embedder; for any other, ranks are joined.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
 from math import fsum
+from pathlib import Path
+from typing import Self
 
 
 def reciprocal_rank_fusion(
@@ -25,3 +33,60 @@ def reciprocal_rank_fusion(
             parts.setdefault(id, []).append(weight / (k + rank))
     scores = {id: fsum(terms) for id, terms in parts.items()}
     return sorted(scores.items(), key=lambda item: (-item[1], item[0]))
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """What both searches say of one candidate.
+
+    Args:
+        cosine: Best of its vectors; of a candidate found by words alone, the lowest cosine seen.
+        word_share: Share of the question's words that it has, in [0, 1].
+        code_share: Share of the question's codes and numbers that it has, in [0, 1].
+    """
+
+    cosine: float
+    word_share: float
+    code_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedFusion:
+    """Weighs the signs by a logistic regression; `fusion.json` says how it was fitted.
+
+    Args:
+        embedder: Whose cosines it was fitted on; for any other, fuse by rank instead.
+        cosine: Weight of the sign of that name, as are the next two.
+        word_share: See `Signs`.
+        code_share: See `Signs`.
+        note: On what it was fitted and how well it did on sets held out.
+    """
+
+    embedder: str
+    cosine: float
+    word_share: float
+    code_share: float
+    note: str
+
+    def score(self, signs: Signs) -> float:
+        """Returns the weighted sum, in units of cosine so that it can be read beside one."""
+        total = self.word_share * signs.word_share + self.code_share * signs.code_share
+        return signs.cosine + total / self.cosine
+
+    def rank(self, candidates: Mapping[int, Signs]) -> list[tuple[int, float]]:
+        """Returns (id, score) pairs, best first; ties go to the smaller id."""
+        scores = {id: self.score(signs) for id, signs in candidates.items()}
+        return sorted(scores.items(), key=lambda item: (-item[1], item[0]))
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> Self:
+        """Reads saved weights, or those that are shipped.
+
+        Raises:
+            ValueError: the file lacks a weight or has others.
+        """
+        source = path or Path(str(files("knowledge"))) / "fusion.json"
+        try:
+            return cls(**json.loads(source.read_text("utf-8")))
+        except TypeError as error:
+            raise ValueError(f"{source} does not hold the weights of a fusion: {error}") from error

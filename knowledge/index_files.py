@@ -27,7 +27,7 @@ from knowledge.vector_index import VectorIndex
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 WORK_PREFIX = ".work-"
 _MANIFEST = "manifest.json"
 _PART_PREFIX = ".part-"

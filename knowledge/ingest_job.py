@@ -24,6 +24,7 @@ from knowledge.jobs import advance, drop_staged, succeed
 from knowledge.kept_edits import Passage, Revision, carry_over, load_marked, move_questions
 from knowledge.live_chunks import encode_vector, passage_text, record_changes
 from knowledge.parsing.registry import parse
+from knowledge.parts import embed_parts, part_texts
 from knowledge.preview import rule_from
 from knowledge.tables import ChunkRow, DocumentRow, DocumentVersionRow
 from knowledge.types import ChunkSpan, DocumentId, DocumentStatus, ParsedDocument, SplitRule
@@ -152,6 +153,9 @@ def _embed(run: JobRun, upload: Upload, title: str, kept: Sequence[Passage]) -> 
     for part in batches(passages, run.embedder.count_tokens):
         run.wait_turn()
         vectors = run.embedder.embed_passages(passages[part])  # (n, dim)
+        spans = [passage.span for passage in todo[part]]
+        texts = [part_texts(title, span.headings, span.text) for span in spans]
+        parts = embed_parts(run.embedder, texts, pause=run.wait_turn)
         rows = [
             {
                 "document_id": run.claim.job.document_id,
@@ -162,8 +166,11 @@ def _embed(run: JobRun, upload: Upload, title: str, kept: Sequence[Passage]) -> 
                 "headings": list(passage.span.headings),
                 "embedder": run.embedder.id,
                 "embedding": encode_vector(vector),
+                "part_embeddings": below,
             }
-            for offset, (passage, vector) in enumerate(zip(todo[part], vectors, strict=True))
+            for offset, (passage, vector, below) in enumerate(
+                zip(todo[part], vectors, parts, strict=True)
+            )
         ]
         share = (n_done + part.stop) / len(kept)
         with Session(run.engine) as session, session.begin():

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, and_, func, insert, se
 from sqlalchemy.orm import Session
 
 from knowledge.embedding import Vectors
+from knowledge.parts import all_vectors
 from knowledge.tables import ChunkChangeRow, ChunkQuestionRow, ChunkRow, DocumentRow
 from knowledge.types import Chunk, ChunkId, ChunkOrigin, DocumentId, QuestionState
 
@@ -29,8 +30,13 @@ class IndexableChunk:
     id: int
     passage: str
     embedder: str
-    vector: Vectors  # (dim,)
+    vectors: Vectors  # (n, dim): of the whole passage, then of its parts
     questions: tuple["IndexableQuestion", ...] = ()
+
+    def all_vectors(self, embedder: str) -> Vectors:
+        """Returns (n, dim): the passage's vectors and those of its questions, by one embedder."""
+        asked = [question.vector for question in self.questions if question.embedder == embedder]
+        return np.vstack([self.vectors, *asked]) if asked else self.vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,19 +139,6 @@ def live_chunk_ids(engine: Engine, *, embedder: str | None = None) -> list[int]:
         return list(connection.scalars(query))
 
 
-def count_live_questions(engine: Engine, *, embedder: str) -> int:
-    """Returns how many approved questions of live chunks have that embedder's vectors."""
-    query = (
-        select(func.count(ChunkQuestionRow.id))
-        .join(ChunkRow, ChunkRow.id == ChunkQuestionRow.chunk_id)
-        .join(DocumentRow, DocumentRow.id == ChunkRow.document_id)
-        .where(is_live(), ChunkQuestionRow.embedder == embedder)
-        .where(ChunkQuestionRow.state == QuestionState.APPROVED)
-    )
-    with engine.connect() as connection:
-        return connection.scalar(query) or 0
-
-
 def foreign_embedder(engine: Engine, embedder_id: str) -> str | None:
     """Returns the name of another embedder that made a live chunk's vector, or None."""
     query = select(ChunkRow.embedder).where(is_live(), ChunkRow.embedder != embedder_id).limit(1)
@@ -175,6 +168,7 @@ def load_indexable(engine: Engine, ids: Sequence[int]) -> Iterator[list[Indexabl
         ChunkRow.text,
         ChunkRow.embedder,
         ChunkRow.embedding,
+        ChunkRow.part_embeddings,
     )
     for first in range(0, len(ids), _GROUP):
         group = ids[first : first + _GROUP]
@@ -188,7 +182,7 @@ def load_indexable(engine: Engine, ids: Sequence[int]) -> Iterator[list[Indexabl
                 id=row.id,
                 passage=passage_text(row.title, row.headings, row.text),
                 embedder=row.embedder,
-                vector=decode_vector(row.embedding),
+                vectors=all_vectors(decode_vector(row.embedding), row.part_embeddings),
                 questions=tuple(questions.get(row.id, ())),
             )
             for row in rows

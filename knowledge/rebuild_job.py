@@ -20,6 +20,7 @@ from knowledge.job_run import JobRun, batches
 from knowledge.jobs import REBUILD, JobStore, advance, succeed
 from knowledge.live_chunks import encode_vector, hold_changes, passage_text, record_changes
 from knowledge.next_embedder import target_of
+from knowledge.parts import embed_parts, part_texts
 from knowledge.tables import (
     ChunkChangeRow,
     ChunkQuestionRow,
@@ -40,6 +41,7 @@ _EMBEDDED = 0.97
 class _Passage:
     id: int
     text: str
+    parts: tuple[str, ...]
     sha256: str
 
 
@@ -86,7 +88,11 @@ def _embed_missing(run: JobRun, embedder: Embedder) -> int:
             vectors = embedder.embed_passages([passage.text for passage in group[part]])
             n_made += part.stop - part.start
             share = (first + part.stop) / len(ids)
-            _store(run, embedder.id, group[part], [encode_vector(v) for v in vectors], share)
+            parts = embed_parts(
+                embedder, [passage.parts for passage in group[part]], pause=run.wait_turn
+            )
+            made = list(zip([encode_vector(v) for v in vectors], parts, strict=True))
+            _store(run, embedder.id, group[part], made, share)
     return n_made
 
 
@@ -141,7 +147,8 @@ def _load(run: JobRun, ids: Sequence[int], embedder_id: str) -> list[_Passage]:
         text = passage_text(row.title, row.headings, row.text)
         sha256 = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
         if sha256 != row.passage_sha256:
-            passages.append(_Passage(row.id, text, sha256))
+            parts = tuple(part_texts(row.title, row.headings, row.text))
+            passages.append(_Passage(row.id, text, parts, sha256))
     return passages
 
 
@@ -149,7 +156,7 @@ def _store(
     run: JobRun,
     embedder_id: str,
     passages: Sequence[_Passage],
-    embeddings: Sequence[bytes],
+    embeddings: Sequence[tuple[bytes, bytes | None]],
     share: float,
 ) -> None:
     ids = [passage.id for passage in passages]
@@ -164,8 +171,9 @@ def _store(
                 "embedder": embedder_id,
                 "passage_sha256": passage.sha256,
                 "embedding": embedding,
+                "part_embeddings": parts,
             }
-            for passage, embedding in zip(passages, embeddings, strict=True)
+            for passage, (embedding, parts) in zip(passages, embeddings, strict=True)
             if passage.id in there
         ]
         if rows:
@@ -177,6 +185,7 @@ def _change_over(run: JobRun, embedder: Embedder, seen: int) -> bool:
     questions = _question_vectors(run, embedder)
     mine = (NextEmbeddingRow.chunk_id == ChunkRow.id, NextEmbeddingRow.embedder == embedder.id)
     new = select(NextEmbeddingRow.embedding).where(*mine).scalar_subquery()
+    new_parts = select(NextEmbeddingRow.part_embeddings).where(*mine).scalar_subquery()
     has_new = select(NextEmbeddingRow.chunk_id).where(*mine).exists()
     with Session(run.engine) as session, session.begin():
         advance(session, run.claim, stage="indexing", progress=_EMBEDDED)
@@ -186,7 +195,9 @@ def _change_over(run: JobRun, embedder: Embedder, seen: int) -> bool:
         ids = list(session.scalars(select(ChunkRow.id).where(has_new).order_by(ChunkRow.id)))
         record_changes(session, ids, "add")
         session.execute(
-            update(ChunkRow).where(has_new).values(embedding=new, embedder=embedder.id),
+            update(ChunkRow)
+            .where(has_new)
+            .values(embedding=new, part_embeddings=new_parts, embedder=embedder.id),
             execution_options={"synchronize_session": False},
         )
         for id, vector in questions.items():

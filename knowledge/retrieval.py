@@ -5,22 +5,29 @@ a moment ago, by any process, is not returned even if an index still knows it.
 """
 
 import logging
+import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from math import log
 from time import perf_counter
 
 from sqlalchemy import Engine
 
 from knowledge.embedding import Embedder, Vectors
-from knowledge.fusion import reciprocal_rank_fusion
+from knowledge.expansion import Expansion, expand
+from knowledge.fusion import LearnedFusion, Signs, reciprocal_rank_fusion
 from knowledge.live_chunks import LiveChunk, load_live
 from knowledge.pins import lift_pinned
 from knowledge.relevance import N_PASSAGES, Evidence, RelevanceModel, features, word_share
 from knowledge.search_indexes import SearchIndexes
+from knowledge.search_settings import RetrievalOptions, SearchSettings
+from knowledge.terms import TermStore
 from knowledge.types import Retrieval, ScoredChunk
 
 logger = logging.getLogger(__name__)
+
+__all__ = ["HybridRetriever", "RetrievalOptions"]
 
 #: How often the candidates are widened when too many of them turned out to be gone.
 _MAX_ROUNDS = 4
@@ -31,23 +38,8 @@ _MAX_ROUNDS = 4
 _WORDS_WEIGHT = 1.5
 _WORDS_POWER = 3
 _MAX_WORD_VOTES = 10
-
-
-@dataclass(frozen=True, slots=True)
-class RetrievalOptions:
-    """How much a search looks at and gives back.
-
-    Args:
-        top_k: Passages returned when the caller does not say.
-        candidates: Passages taken from each index before fusion.
-    """
-
-    top_k: int
-    candidates: int
-
-    def __post_init__(self) -> None:
-        if self.top_k < 1 or self.candidates < 1:
-            raise ValueError(f"Expected positive numbers, got {self!r}.")
+#: A letter beside a digit, as in HG-K1702 and E3; years and amounts alone are no codes.
+_CODE = re.compile(r"[a-z][-_./]*\d|\d[-_./]*[a-z]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +51,15 @@ class _Ranked:
     fused: list[tuple[int, float]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """What goes into the fusion."""
+
+    dense: Sequence[tuple[int, float]]
+    lexical: Sequence[tuple[int, float]]
+    live: dict[int, LiveChunk]
+
+
 class HybridRetriever:
     """Finds the passages of live documents that fit a question best.
 
@@ -66,8 +67,9 @@ class HybridRetriever:
         engine: The database, for looking hits up.
         indexes: Open indexes of this process.
         embedder: The embedder that filled them.
-        options: Sizes.
+        options: In force until others are applied.
         relevance: Judges what was found.
+        fusion: Learned weights; where they are of another embedder, ranks are joined.
     """
 
     def __init__(
@@ -78,57 +80,75 @@ class HybridRetriever:
         embedder: Embedder,
         options: RetrievalOptions,
         relevance: RelevanceModel,
+        fusion: LearnedFusion | None = None,
     ) -> None:
         self._engine = engine
         self._indexes = indexes
         self._embedder = embedder
-        self._options = options
+        self.settings = SearchSettings(engine, options)
         self._relevance = relevance
+        self.terms = TermStore(engine)
+        self._fusion = fusion if fusion and fusion.embedder == embedder.id else None
         if relevance.embedder != embedder.id:
             logger.warning(
                 "relevance was fitted for embedder %s, not %s", relevance.embedder, embedder.id
             )
 
-    def search(self, query: str, *, top_k: int | None = None) -> Retrieval:
-        """Returns the best `top_k` passages, how sure we are of them, and the time per stage."""
-        generation = self._indexes.generation
-        found = self._search(query, top_k)
-        # Another embedder took over in between: its index cannot be asked with the old vector.
-        return found if generation == self._indexes.generation else self._search(query, top_k)
+    def search(
+        self, query: str, *, top_k: int | None = None, options: RetrievalOptions | None = None
+    ) -> Retrieval:
+        """Returns the best `top_k` passages, how sure we are of them, and the time per stage.
 
-    def _search(self, query: str, top_k: int | None) -> Retrieval:
+        Args:
+            query: As the customer wrote it.
+            top_k: Instead of the number in the settings.
+            options: To try instead of the settings in force.
+        """
+        options = options or self.settings.current()
+        options = replace(options, top_k=top_k) if top_k else options
+        generation = self._indexes.generation
+        found = self._search(query, options)
+        # Another embedder took over in between: its index cannot be asked with the old vector.
+        return found if generation == self._indexes.generation else self._search(query, options)
+
+    def _search(self, query: str, options: RetrievalOptions) -> Retrieval:
         clock = _Clock()
-        wanted = top_k or self._options.top_k
         self._indexes.catch_up()
         clock.lap("refresh")
         if not query.strip() or not len(self._indexes):
             return Retrieval(query=query, hits=(), relevance=0.0, timings_ms=clock.finish())
-        vector = self._embedder.embed_queries([query])[0]  # (dim,)
+        asked = self._expand(query)
+        vectors = self._embed(asked)
         clock.lap("embed")
-        ranked, live = self._find(query, vector, wanted, clock)
-        hits = _hits(ranked, live, wanted)
-        relevance = self._relevance.predict(features(self._evidence(query, ranked, hits, live)))
+        ranked, live = self._find(asked, vectors, options, clock)
+        hits = _hits(ranked, live, options)
+        relevance = self._relevance.predict(features(self._evidence(asked, ranked, hits, live)))
         clock.lap("relevance")
-        return Retrieval(query=query, hits=hits, relevance=relevance, timings_ms=clock.finish())
+        return Retrieval(
+            query=query,
+            hits=hits,
+            relevance=relevance,
+            timings_ms=clock.finish(),
+            settings=asdict(options),
+        )
 
     def _find(
-        self, query: str, vector: Vectors, wanted: int, clock: "_Clock"
+        self, asked: Expansion, vectors: Vectors, options: RetrievalOptions, clock: "_Clock"
     ) -> tuple[_Ranked, dict[int, LiveChunk]]:
         """Returns live candidates; looks further while hits that are gone starve the result."""
-        n_candidates = max(self._options.candidates, wanted)
+        wanted = options.top_k
+        n_candidates = max(options.candidates, wanted)
         for round_ in range(_MAX_ROUNDS):
-            dense = self._indexes.search_dense(vector, n_candidates)
+            dense = self._dense(vectors, n_candidates)
             clock.lap("dense")
-            lexical = self._indexes.search_lexical(query, n_candidates)
+            lexical = self._indexes.search_lexical(asked.widened, n_candidates)
             clock.lap("lexical")
             ids = {id for id, _ in dense} | {id for id, _ in lexical}
             live = load_live(self._engine, sorted(ids))
             dense = [pair for pair in dense if pair[0] in live]
             lexical = [pair for pair in lexical if pair[0] in live]
-            votes = [(id, 1.0) for id, _ in dense]
-            words = self._word_votes(query, lexical[:_MAX_WORD_VOTES], live)
+            fused = self._fuse(asked, _Candidates(dense, lexical, live), options)
             pinned = {id for id in ids & live.keys() if live[id].chunk.pinned}
-            fused = reciprocal_rank_fusion([votes, words])
             fused = lift_pinned(fused, pinned, cosines=dense, top_k=wanted)
             clock.lap("fuse")
             seen_all = n_candidates >= len(self._indexes)
@@ -137,28 +157,80 @@ class HybridRetriever:
             n_candidates *= 4
         return _Ranked(dense, lexical, fused), live
 
-    def _word_votes(
-        self, query: str, lexical: Sequence[tuple[int, float]], live: dict[int, LiveChunk]
+    def _expand(self, query: str) -> Expansion:
+        def is_known(code: str) -> bool:
+            return self._indexes.document_frequencies([code])[0] > 0
+
+        return expand(query, self.terms.groups(), is_known=is_known)
+
+    def _embed(self, asked: Expansion) -> Vectors:
+        """Returns (1 or 2, dim): the question, and the question with its other words."""
+        texts = dict.fromkeys([asked.text, asked.widened])
+        return self._embedder.embed_queries(list(texts))
+
+    def _dense(self, vectors: Vectors, n_candidates: int) -> list[tuple[int, float]]:
+        best: dict[int, float] = {}
+        for vector in vectors:
+            for id, score in self._indexes.search_dense(vector, n_candidates):
+                best[id] = max(score, best.get(id, score))
+        return sorted(best.items(), key=lambda item: (-item[1], item[0]))[:n_candidates]
+
+    def _fuse(
+        self,
+        asked: Expansion,
+        found: "_Candidates",
+        options: RetrievalOptions,
     ) -> list[tuple[int, float]]:
-        """Returns each passage with a weight by the share of the question's words it has."""
-        rarities, split = self._rarities(query), self._indexes.words.split
-        votes = []
+        """Joins both rankings: by learned weights, or by rank for an embedder without any."""
+        dense, lexical, live, weight = found.dense, found.lexical, found.live, options.word_weight
+        if self._fusion is None or options.fusion == "rank":
+            votes = self._shares(asked, lexical[:_MAX_WORD_VOTES], live)
+            words = [
+                (id, weight * _WORDS_WEIGHT * share**_WORDS_POWER)
+                for id, (share, _) in votes.items()
+            ]
+            return reciprocal_rank_fusion([[(id, 1.0) for id, _ in dense], words])
+        cosines, lowest = dict(dense), min((score for _, score in dense), default=0.0)
+        shares = self._shares(asked, lexical, live)
+        signs = {}
+        for id in cosines.keys() | shares.keys():
+            share, codes = shares.get(id, (0.0, 0.0))
+            signs[id] = Signs(cosines.get(id, lowest), weight * share, weight * codes)
+        return self._fusion.rank(signs)
+
+    def _shares(
+        self,
+        asked: Expansion,
+        lexical: Sequence[tuple[int, float]],
+        live: dict[int, LiveChunk],
+    ) -> dict[int, tuple[float, float]]:
+        """Returns the shares of the question's words and codes that each passage has.
+
+        With other words the question is tried both ways, and the better way counts.
+        """
+        split = self._indexes.words.split
+        ways = [self._rarities(text) for text in dict.fromkeys([asked.text, asked.widened])]
+        shares = {}
         for id, _ in lexical:
             found = frozenset(split(live[id].searched_text))
-            share = word_share(rarities, found)
-            votes.append((id, _WORDS_WEIGHT * share**_WORDS_POWER))
-        return votes
+            codes = [{w: r for w, r in way.items() if _CODE.search(w)} for way in ways]
+            shares[id] = (
+                max(word_share(way, found) for way in ways),
+                max(word_share(way, found) for way in codes),
+            )
+        return shares
 
     def evidence(self, query: str) -> tuple[Evidence, tuple[ScoredChunk, ...]]:
         """Returns what a search of `query` is judged by, and its hits; for fitting relevance."""
-        vector = self._embedder.embed_queries([query])[0]  # (dim,)
-        ranked, live = self._find(query, vector, self._options.top_k, _Clock())
-        hits = _hits(ranked, live, self._options.top_k)
-        return self._evidence(query, ranked, hits, live), hits
+        asked = self._expand(query)
+        options = self.settings.current()
+        ranked, live = self._find(asked, self._embed(asked), options, _Clock())
+        hits = _hits(ranked, live, options)
+        return self._evidence(asked, ranked, hits, live), hits
 
     def _evidence(
         self,
-        query: str,
+        asked: Expansion,
         ranked: _Ranked,
         hits: Sequence[ScoredChunk],
         live: dict[int, LiveChunk],
@@ -168,8 +240,8 @@ class HybridRetriever:
         lexical_ids = [id for id, _ in ranked.lexical]
         best = ranked.dense[0][0] if ranked.dense else None
         return Evidence(
-            query=query,
-            words=self._rarities(query),
+            query=asked.text,
+            words=self._rarities(asked.text),
             passages=[(text, frozenset(split(text))) for text in texts],
             cosines=[score for _, score in ranked.dense],
             word_scores=[score for _, score in ranked.lexical],
@@ -204,11 +276,30 @@ class _Clock:
         return {stage: round(ms, 2) for stage, ms in {**self._laps, "total": total}.items()}
 
 
-def _hits(ranked: _Ranked, live: dict[int, LiveChunk], top_k: int) -> tuple[ScoredChunk, ...]:
+def _spread(
+    fused: Sequence[tuple[int, float]], live: dict[int, LiveChunk], per_document: int
+) -> list[tuple[int, float]]:
+    """Moves a document's passages beyond the first few behind those of other documents."""
+    if not per_document:
+        return list(fused)
+    seen: Counter[str] = Counter()
+    first: list[tuple[int, float]] = []
+    later: list[tuple[int, float]] = []
+    for pair in fused:
+        document_id = live[pair[0]].chunk.document_id
+        seen[document_id] += 1
+        (first if seen[document_id] <= per_document else later).append(pair)
+    return first + later
+
+
+def _hits(
+    ranked: _Ranked, live: dict[int, LiveChunk], options: RetrievalOptions
+) -> tuple[ScoredChunk, ...]:
     dense = {id: (rank, score) for rank, (id, score) in enumerate(ranked.dense, start=1)}
     lexical = {id: (rank, score) for rank, (id, score) in enumerate(ranked.lexical, start=1)}
+    fused = _spread(ranked.fused, live, options.per_document)
     hits = []
-    for rank, (id, score) in enumerate(ranked.fused[:top_k], start=1):
+    for rank, (id, score) in enumerate(fused[: options.top_k], start=1):
         dense_rank, dense_score = dense.get(id, (None, None))
         lexical_rank, lexical_score = lexical.get(id, (None, None))
         hits.append(

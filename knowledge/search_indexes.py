@@ -8,8 +8,7 @@ wrong with the files, the indexes are built again from the rows, which carry the
 import logging
 import shutil
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, RLock, Thread
 from time import monotonic
@@ -18,7 +17,7 @@ import numpy as np
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from knowledge import entries, index_files, live_chunks
+from knowledge import index_files, live_chunks
 from knowledge.embedding import Embedder, Vectors
 from knowledge.errors import IndexLocked, IndexMismatch
 from knowledge.index_files import IndexDamaged, Manifest, SavedUpTo
@@ -45,14 +44,6 @@ class _Held:
     embedder: str
     vectors: VectorIndex
     lexical: LexicalIndex
-    questions: set[int] = field(default_factory=set)  # entries of `vectors` that are questions
-
-    def forget_questions(self, chunk_ids: Sequence[int]) -> None:
-        if self.questions:
-            known = {id for chunk in chunk_ids for id in entries.question_ids(chunk)}
-            known &= self.questions
-            self.vectors.remove(sorted(known))
-            self.questions.difference_update(known)
 
     def drop(self) -> None:
         self.lexical.close()
@@ -191,7 +182,7 @@ class SearchIndexes:
         held = self._open()
         if query.shape != (held.vectors.dim,):
             return []
-        return entries.nearest_chunks(held.vectors, query, top_k, plain=not held.questions)
+        return held.vectors.search(query, top_k)
 
     def search_lexical(self, query: str, top_k: int) -> list[tuple[int, float]]:
         """Returns (chunk id, BM25) pairs, best first."""
@@ -203,7 +194,7 @@ class SearchIndexes:
 
     def __len__(self) -> int:
         held = self._open()
-        return max(len(held.vectors) - len(held.questions), len(held.lexical))
+        return max(len(held.vectors), len(held.lexical))
 
     @property
     def applied_change(self) -> int:
@@ -233,8 +224,7 @@ class SearchIndexes:
             logger.warning("saved index is damaged, rebuilding from the database: %s", error)
             shutil.rmtree(work, ignore_errors=True)
             return False
-        questions = {id for id in vectors.ids if entries.is_question(id)}
-        self._swap(_Held(work, manifest.embedder, vectors, lexical, questions))
+        self._swap(_Held(work, manifest.embedder, vectors, lexical))
         self._applied = self._saved = manifest.applied_change
         return True
 
@@ -278,17 +268,11 @@ class SearchIndexes:
             gone.difference_update(chunk.id for chunk in group)
             ours = [chunk for chunk in group if chunk.embedder == held.embedder]
             if ours:
-                held.vectors.add(
-                    [chunk.id for chunk in ours], np.stack([chunk.vector for chunk in ours])
-                )
+                rows = [chunk.all_vectors(held.embedder) for chunk in ours]  # (n_vectors, dim) each
+                ids = [chunk.id for chunk, mine in zip(ours, rows, strict=True) for _ in mine]
+                held.vectors.add(ids, np.vstack(rows))
             texts = [with_questions(c.passage, [q.text for q in c.questions]) for c in group]
             held.lexical.add([chunk.id for chunk in group], texts)
-            new = entries.question_vectors(group, embedder=held.embedder)
-            held.forget_questions([chunk.id for chunk in group])
-            if new:
-                held.vectors.add(list(new), np.stack(list(new.values())))
-                held.questions.update(new)
-        held.forget_questions(sorted(gone))
         held.vectors.remove(sorted(gone))
         held.lexical.remove(sorted(gone))
         held.lexical.commit()
@@ -298,13 +282,7 @@ class SearchIndexes:
         held = self._open()
         ours = live_chunks.live_chunk_ids(self._engine, embedder=self._embedder.id)
         everything = live_chunks.live_chunk_ids(self._engine)
-        passages = sorted(held.vectors.ids - held.questions)
-        n_questions = live_chunks.count_live_questions(self._engine, embedder=self._embedder.id)
-        return (
-            passages == ours
-            and len(held.questions) == n_questions
-            and len(held.lexical) == len(everything)
-        )
+        return sorted(held.vectors.ids) == ours and len(held.lexical) == len(everything)
 
     def _swap(self, held: "_Held") -> None:
         old, self._held = self._held, held

@@ -128,6 +128,7 @@ class ChunkRow(Base):
     edited_at: Mapped[datetime | None] = mapped_column(UtcDateTime())
     embedder: Mapped[str] = mapped_column(String(200))
     embedding: Mapped[bytes] = mapped_column(LargeBinary)  # (dim,) little-endian float32
+    part_embeddings: Mapped[bytes | None] = mapped_column(LargeBinary)  # (n_parts, dim), likewise
 
 
 class NextEmbeddingRow(Base):
@@ -141,6 +142,7 @@ class NextEmbeddingRow(Base):
     embedder: Mapped[str] = mapped_column(String(200), primary_key=True)
     passage_sha256: Mapped[str] = mapped_column(String(64))
     embedding: Mapped[bytes] = mapped_column(LargeBinary)  # (dim,) little-endian float32
+    part_embeddings: Mapped[bytes | None] = mapped_column(LargeBinary)  # (n_parts, dim), likewise
 
 
 class ChunkQuestionRow(Base):
@@ -233,3 +235,39 @@ class SourcePageRow(Base):
     changed_at: Mapped[datetime | None] = mapped_column(UtcDateTime())
     is_missing: Mapped[bool] = mapped_column(default=False)
     error: Mapped[str | None] = mapped_column(Text)
+
+
+class TermRow(Base):
+    """A group of words that mean the same to customers and in the documents."""
+
+    __tablename__ = "terms"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    words: Mapped[list[str]] = mapped_column(JSON)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime())
+
+
+class SearchSettingsRow(Base):
+    """The search settings that were applied in the page; one row, id 1."""
+
+    __tablename__ = "search_settings"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    values: Mapped[dict[str, object]] = mapped_column(JSON)
+    author: Mapped[str] = mapped_column(String(64))
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime())
+
+
+class EvalRunRow(Base):
+    """One evaluation of retrieval, kept so that two can be compared."""
+
+    __tablename__ = "eval_runs"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime())
+    source: Mapped[str] = mapped_column(String(255))
+    sha256: Mapped[str] = mapped_column(String(64))
+    settings: Mapped[dict[str, object]] = mapped_column(JSON)
+    report: Mapped[dict[str, object]] = mapped_column(JSON)

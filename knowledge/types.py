@@ -185,6 +185,7 @@ class Retrieval:
     hits: tuple[ScoredChunk, ...]
     relevance: float  # calibrated probability in [0, 1] that the top hits answer the query
     timings_ms: Mapping[str, float] = field(default_factory=dict)  # embed, dense, lexical, fuse
+    settings: Mapping[str, object] = field(default_factory=dict)  # that it was made with
 
 
 class JobState(StrEnum):

@@ -10,9 +10,14 @@ import numpy as np
 
 from knowledge.embedding import Vectors
 
+#: Rows looked at are multiplied by this until enough different ids are among them.
+_WIDEN = 4
+
 
 class VectorIndex:
-    """Unit vectors under integer ids; adding an id again replaces it.
+    """Unit vectors under integer ids, one or several each; adding an id again replaces all of its.
+
+    A search scores an id by the best of its vectors.
 
     Exact while the collection is small enough for a full scan (a few ms for 10,000 vectors).
     Calls may come from several threads; each holds the lock only for its own scan or edit.
@@ -45,15 +50,13 @@ class VectorIndex:
         return frozenset(self._ids)
 
     def add(self, ids: Sequence[int], vectors: Vectors) -> None:
-        """Stores `vectors`, (n, dim) float32, under `ids`; ids that exist are replaced."""
+        """Stores `vectors`, (n, dim) float32, under `ids`, which may repeat; replaces old ones."""
         if vectors.shape != (len(ids), self.dim):
             raise ValueError(f"Expected shape {(len(ids), self.dim)}, got {vectors.shape}.")
-        if len(set(ids)) != len(ids):
-            raise ValueError("Expected distinct ids.")
         if not ids:
             return
         with self._lock:
-            self._remove([id for id in ids if id in self._ids])
+            self._remove([id for id in dict.fromkeys(ids) if id in self._ids])
             rows = np.ascontiguousarray(vectors, dtype=np.float32)
             self._index.add_with_ids(rows, np.asarray(ids, dtype=np.int64))
             self._ids.update(ids)
@@ -70,10 +73,17 @@ class VectorIndex:
             if n_wanted == 0:
                 return []
             row = np.ascontiguousarray(query, dtype=np.float32).reshape(1, -1)  # (1, dim)
-            scores, ids = self._index.search(row, n_wanted)
-        return [
-            (int(id), float(score)) for id, score in zip(ids[0], scores[0], strict=True) if id >= 0
-        ]
+            n_rows = n_wanted
+            while True:
+                n_rows = min(n_rows, self._index.ntotal)
+                scores, ids = self._index.search(row, n_rows)
+                best: dict[int, float] = {}
+                for id, score in zip(ids[0].tolist(), scores[0].tolist(), strict=True):
+                    if id >= 0:
+                        best.setdefault(id, score)
+                if len(best) >= n_wanted or n_rows == self._index.ntotal:
+                    return list(best.items())[:n_wanted]
+                n_rows *= _WIDEN  # the best vectors belong to few ids
 
     def save(self, path: Path) -> None:
         """Writes one FAISS file."""

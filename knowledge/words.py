@@ -14,6 +14,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from knowledge.simplified import to_simplified
+
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
 _TOKEN = re.compile(rf"[{_HAN}]+|[^\W_{_HAN}]+(?:[-_./][^\W_{_HAN}]+)*")
 _IS_HAN = re.compile(rf"[{_HAN}]")
@@ -57,7 +59,7 @@ class WordSplitter:
         return [word for word in words if word not in self._stop_words]
 
     def _split(self, text: str) -> Iterator[str]:
-        text = unicodedata.normalize("NFKC", text).lower()
+        text = to_simplified(unicodedata.normalize("NFKC", text).lower())
         for match in _TOKEN.finditer(_THOUSANDS.sub("", text)):
             token = match.group()
             if _IS_HAN.match(token):

@@ -265,9 +265,17 @@ def check_wrong_shapes_are_refused(make: Callable[[int], VectorIndex]) -> None:
     index = make(8)
     with pytest.raises(ValueError, match="shape"):
         index.add([1, 2], unit_vectors(1, 8))
-    with pytest.raises(ValueError, match="distinct"):
-        index.add([1, 1], unit_vectors(2, 8))
     assert len(index) == 0
+
+
+def check_id_scores_by_its_best_vector(make: Callable[[int], VectorIndex]) -> None:
+    index, vectors = make(8), unit_vectors(9, 8)
+    index.add([1] * 8, vectors[:8])
+    index.add([2], vectors[8:])
+    assert [id for id, _ in index.search(vectors[5], 2)] == [1, 2]
+    assert index.search(vectors[5], 2)[0][1] == pytest.approx(1.0, abs=1e-5)
+    index.remove([1])
+    assert [id for id, _ in index.search(vectors[5], 2)] == [2]
 
 
 VECTOR_INDEX_CHECKS = [
@@ -277,4 +285,5 @@ VECTOR_INDEX_CHECKS = [
     check_adding_again_replaces,
     check_empty_index_finds_nothing,
     check_wrong_shapes_are_refused,
+    check_id_scores_by_its_best_vector,
 ]

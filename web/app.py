@@ -29,6 +29,7 @@ from web.routes import (
     messages,
     search,
     sources,
+    workbench,
 )
 from web.security import Gate, load_secret
 from web.streaming import AnswerThreads
@@ -71,6 +72,7 @@ def create_app(services: Services, *, pages: bool = True, warm_pages: bool = Fal
         curated,
         jobs,
         search,
+        workbench,
         sources,
         archive,
     ):

@@ -7,8 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from knowledge.chunk_edits import MAX_CHUNK_CHARS
-from knowledge.chunk_questions import MAX_QUESTION_CHARS
-from knowledge.entries import MAX_QUESTIONS
+from knowledge.chunk_questions import MAX_QUESTION_CHARS, MAX_QUESTIONS
 
 #: A little over the limit still reaches the editor, whose message says what is wrong.
 _Text = Annotated[str, Field(max_length=4 * MAX_CHUNK_CHARS)]

@@ -8,6 +8,7 @@ import typer
 
 from knowledge.types import Schedule, SourceKind
 from web import cli_archive, cli_sources
+from web.cli_eval import evaluate
 from web.console import CommandError, database, print_json, print_table, settings_in_force, tell
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ app = typer.Typer(help="Documents and search.", no_args_is_help=True, rich_marku
 app.command("sources")(cli_sources.sources)
 app.command("export")(cli_archive.export)
 app.command("import")(cli_archive.restore)
+app.command("eval")(evaluate)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -150,30 +152,6 @@ def rebuild() -> None:
     if job.state is not JobState.SUCCEEDED:
         raise CommandError(f"The rebuild ended as {job.state.value}: {job.error or job.stage}")
     tell("index_rebuilt")
-
-
-@app.command("eval")
-def evaluate(
-    file: Annotated[Path, typer.Argument(help="JSONL: query, document, quote?, language?")],
-    as_json: AsJson = False,
-) -> None:
-    """Measure retrieval on questions whose passage is known."""
-    from bot.assembly import open_search, open_stores
-    from web.retrieval_eval import evaluate_file, rows
-
-    settings = settings_in_force()
-    with database(settings) as engine:
-        opened = open_search(settings, engine)
-        stores = open_stores(settings, engine)
-        try:
-            report = evaluate_file(file, opened.retriever, stores.documents, settings=settings)
-        finally:
-            opened.indexes.close()
-    if as_json:
-        print_json(report)
-    else:
-        k = report["k"]
-        print_table(("stage", "language", "n", f"hit@{k}", "mrr@10", "ndcg@10"), rows(report))
 
 
 def _find(stores: "KnowledgeStores", name: str) -> "Document":

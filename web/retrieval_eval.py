@@ -7,16 +7,19 @@ rejects is reported instead.
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bot.confirmed import ConfirmedAnswer
 from bot.settings import Settings
+from knowledge.bootstrap import interval
+from knowledge.errors import DocumentNotFound
 from knowledge.metrics import hit_at_k, mrr_at_k, ndcg_at_k
 from knowledge.retrieval import HybridRetriever
 from knowledge.store import DocumentStore
-from knowledge.types import Chunk, Retrieval
+from knowledge.types import Chunk, DocumentId, Retrieval
 from web.console import CommandError
 
 STAGES = ("dense", "lexical", "fused")
@@ -38,13 +41,28 @@ def evaluate_file(
 ) -> dict[str, Any]:
     """Returns `{k, n_unanswerable, rejected, stages: {stage: {language: {n, hit_at_k, …}}}}`.
 
+    Beside it stand `hits`, 1 or 0 a question for comparing runs, `intervals`, the 95 % interval
+    of each hit@k, and `fused_minus_better`, the paired interval of the fused ranking's hits less
+    those of the better of the other two.
+
     Raises:
         CommandError: a line is not as expected, or names an unknown document.
     """
+    return evaluate(read_questions(path), retriever, documents, settings=settings)
+
+
+def evaluate(
+    questions: Iterable[Question],
+    retriever: HybridRetriever,
+    documents: DocumentStore,
+    *,
+    settings: Settings,
+) -> dict[str, Any]:
+    """Returns the report of `evaluate_file` for questions from elsewhere."""
     k = settings.knowledge.top_k
     scores: dict[tuple[str, str], list[tuple[float, float, float]]] = defaultdict(list)
     rejected: list[bool] = []
-    for question in read_questions(path):
+    for question in questions:
         found = retriever.search(question.query, top_k=max(k, settings.knowledge.candidates))
         if question.document is None:
             rejected.append(found.relevance < settings.chat.relevance_threshold)
@@ -54,12 +72,42 @@ def evaluate_file(
             value = _score(ranking(found, stage), relevant, k)
             for language in (question.language, "all"):
                 scores[stage, language].append(value)
+    hits: dict[str, dict[str, list[float]]] = {stage: {} for stage in STAGES}
+    for (stage, language), values in sorted(scores.items()):
+        hits[stage][language] = [value[0] for value in values]
     return {
         "k": k,
         "n_unanswerable": len(rejected),
         "rejected": sum(rejected) / len(rejected) if rejected else None,
         "stages": {stage: _means(scores, stage) for stage in STAGES},
+        "intervals": {
+            stage: {language: interval(values) for language, values in languages.items()}
+            for stage, languages in hits.items()
+        },
+        "fused_minus_better": {
+            language: _against_better(hits, language) for language in hits["fused"]
+        },
+        "hits": hits,
     }
+
+
+def _against_better(hits: dict[str, dict[str, list[float]]], language: str) -> tuple[float, float]:
+    better = max((hits["dense"][language], hits["lexical"][language]), key=sum)
+    pairs = zip(hits["fused"][language], better, strict=True)
+    return interval([fused - other for fused, other in pairs])
+
+
+def confirmed_questions(
+    answers: Iterable[ConfirmedAnswer], documents: DocumentStore
+) -> Iterator[Question]:
+    """Yields liked answers as questions; those whose passage is gone are left out."""
+    for answer in answers:
+        try:
+            document = documents.get(DocumentId(answer.document_id))
+        except DocumentNotFound:
+            continue
+        if answer.quote in documents.version(document.id).text:
+            yield Question(answer.query, document.name, answer.quote, answer.language)
 
 
 def rows(report: dict[str, Any]) -> list[tuple[object, ...]]:

@@ -10,7 +10,7 @@ from alembic import op
 import knowledge.tables
 
 revision = "0005"
-down_revision = "0003"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
@@ -81,6 +81,7 @@ def upgrade() -> None:
         sa.Column("embedder", sa.String(length=200), nullable=False),
         sa.Column("passage_sha256", sa.String(length=64), nullable=False),
         sa.Column("embedding", sa.LargeBinary(), nullable=False),
+        sa.Column("part_embeddings", sa.LargeBinary(), nullable=True),
         sa.ForeignKeyConstraint(
             ["chunk_id"],
             ["chunks.id"],

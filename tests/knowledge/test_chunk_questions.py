@@ -1,17 +1,14 @@
 """Questions attached to passages: found by both indexes, kept through new files and rebuilds."""
 
-import numpy as np
 import pytest
 
-from knowledge import entries
 from knowledge.chunk_edits import ChunkChange
-from knowledge.entries import MAX_QUESTIONS
+from knowledge.chunk_questions import MAX_QUESTIONS
 from knowledge.errors import ChunkNotFound, EditRejected
 from knowledge.pins import lift_pinned
 from knowledge.rebuild_job import request_rebuild
 from knowledge.search_indexes import SearchIndexes
 from knowledge.types import Chunk, DocumentId, QuestionState
-from knowledge.vector_index import VectorIndex
 from tests.knowledge_kit import KnowledgeBase, long_text
 
 ASKED = "Can my zephyr be sent by drone?"
@@ -115,16 +112,6 @@ def test_a_passage_takes_so_many_questions(kb: KnowledgeBase, chunk: Chunk) -> N
 def test_a_quote_names_its_passage(kb: KnowledgeBase, guide: DocumentId, chunk: Chunk) -> None:
     assert kb.questions.find_passage(guide, "part  number 14\nmust be") == chunk.id
     assert kb.questions.find_passage(guide, "no such words") is None
-
-
-def test_each_chunk_is_found_once() -> None:
-    index = VectorIndex(4)
-    rows = np.eye(4, dtype=np.float32)
-    ids = [1, *list(entries.question_ids(1))[:2], 2]
-    index.add(ids, rows)
-    query = np.array([0.5, 0.9, 0.8, 0.1], dtype=np.float32)
-    found = entries.nearest_chunks(index, query, 2, plain=False)
-    assert found == [(1, pytest.approx(0.9)), (2, pytest.approx(0.1))]
 
 
 def test_a_pinned_passage_comes_first_among_equals() -> None:

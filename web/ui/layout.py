@@ -17,6 +17,7 @@ from web.ui.knowledge import build_knowledge
 from web.ui.menu import CHAT, base_path
 from web.ui.sources import build_sources
 from web.ui.transcripts import build_transcripts
+from web.ui.workbench import build_workbench
 
 Build = Callable[[WebContext, UiLanguage], gr.Blocks]
 
@@ -43,6 +44,7 @@ _BUILDERS: dict[str, Build] = {
     "knowledge": build_knowledge,
     "sources": build_sources,
     "curated": build_curated,
+    "workbench": build_workbench,
     "transcripts": build_transcripts,
     "company": build_company,
 }

@@ -43,7 +43,7 @@ document.addEventListener("submit", (event) => {
   const form = event.target.closest("form[data-form]");
   if (!form) return;
   event.preventDefault();
-  trigger("staff_form", { form: form.dataset.form, ...Object.fromEntries(new FormData(form)) });
+  trigger("staff_form", { form: form.dataset.form, ...Object.fromEntries(new FormData(form, event.submitter)) });
 });
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && document.body.classList.contains("k-with-panel")) closePanel();

@@ -1,0 +1,195 @@
+"""The workbench through its API and its page's handlers, over real services."""
+
+from collections.abc import Iterator
+
+import gradio as gr
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+
+from bot.accounts import StaffRole
+from bot.assembly import Services
+from bot.recorded import recent_retrievals, recorded_retrieval
+from bot.tables import AuditRow
+from knowledge.eval_runs import EvalRunStore
+from knowledge.search_settings import RetrievalOptions, SearchSettings
+from tests.web.kit import RETURNS
+from web.dependencies import WebContext
+from web.ui.workbench import WorkbenchPage
+
+FIELDS = {
+    "q": "gift wrapping",
+    "top_k": "2",
+    "candidates": "9",
+    "fusion": "rank",
+    "word_weight": "2.5",
+    "per_document": "1",
+}
+
+
+@pytest.fixture(scope="module")
+def tokens(client: TestClient, services: Services) -> dict[str, str]:
+    services.ingestor.submit("returns.md", RETURNS.encode(), author="test")
+    services.ingestor.submit("note.md", b"# Note\n\nGift wrapping is green.\n", author="test")
+    services.worker.run_until_idle()
+    for role in StaffRole:
+        name = f"w-{role.value}"
+        password = services.accounts.add(name, role)
+        services.accounts.change_password(name, password, f"{name}-password-1")
+    return {role.value: services.accounts.token(f"w-{role.value}") for role in StaffRole}
+
+
+@pytest.fixture(autouse=True)
+def _defaults(services: Services) -> Iterator[None]:
+    yield
+    services.retriever.settings.apply(None, author="test")
+    services.retriever.terms.replace([])
+
+
+def as_role(tokens: dict[str, str], role: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {tokens[role]}"}
+
+
+def event(**data: str) -> gr.EventData:
+    return gr.EventData(None, data)
+
+
+def request(token: str) -> gr.Request:
+    headers = [(b"authorization", f"Bearer {token}".encode())]
+    scope = {"type": "http", "headers": headers, "method": "POST", "path": "/", "client": None}
+    return gr.Request(request=Request(scope))
+
+
+@pytest.fixture
+def page(client: TestClient) -> WorkbenchPage:
+    context: WebContext = client.app.state.context  # type: ignore[attr-defined]
+    return WorkbenchPage(context, "en")
+
+
+def test_applied_settings_reach_other_processes(
+    client: TestClient, services: Services, tokens: dict[str, str]
+) -> None:
+    head = as_role(tokens, "knowledge")
+    answer = client.put("/api/v1/search/settings", json={"top_k": 1}, headers=head)
+    assert answer.json()["top_k"] == 1
+    elsewhere = SearchSettings(services.engine, RetrievalOptions(top_k=5, candidates=30))
+    assert elsewhere.current().top_k == 1
+    assert len(services.retriever.search("gift wrapping").hits) == 1
+    with Session(services.engine) as session:
+        row = session.scalars(select(AuditRow).where(AuditRow.action == "search.settings")).first()
+        assert row is not None
+        assert row.actor == "w-knowledge"
+    assert client.delete("/api/v1/search/settings", headers=head).json()["top_k"] == 5
+
+
+def test_trying_changes_nothing(client: TestClient, tokens: dict[str, str]) -> None:
+    head = as_role(tokens, "agent")
+    body = {"q": "gift wrapping", "settings": {"top_k": 1, "fusion": "rank"}}
+    found = client.post("/api/v1/search/try", json=body, headers=head).json()
+    assert len(found["hits"]) == 1
+    assert found["hits"][0]["lexical_rank"] is not None
+    assert found["settings"]["fusion"] == "rank"
+    assert client.get("/api/v1/search/settings", headers=head).json()["top_k"] == 5
+
+
+@pytest.mark.parametrize("body", [{"top_k": 0}, {"fusion": "magic"}, {"other": 1}])
+def test_bad_settings_are_refused(
+    client: TestClient, tokens: dict[str, str], body: dict[str, object]
+) -> None:
+    head = as_role(tokens, "admin")
+    assert client.put("/api/v1/search/settings", json=body, headers=head).status_code == 422
+
+
+def test_agents_may_not_apply(client: TestClient, tokens: dict[str, str]) -> None:
+    head = as_role(tokens, "agent")
+    assert client.put("/api/v1/search/settings", json={}, headers=head).status_code == 403
+    assert client.put("/api/v1/terms", json={"groups": []}, headers=head).status_code == 403
+    assert client.get("/api/v1/terms").status_code == 401
+
+
+def test_terms_are_saved_through_the_api(client: TestClient, tokens: dict[str, str]) -> None:
+    head = as_role(tokens, "knowledge")
+    saved = client.put("/api/v1/terms", json={"groups": [["zwrap", "gift"]]}, headers=head)
+    assert saved.json() == {"groups": [["zwrap", "gift"]]}
+    refused = client.put("/api/v1/terms", json={"groups": [["one"]]}, headers=head)
+    assert refused.status_code == 422
+
+
+def test_hits_of_one_document_make_room(services: Services, tokens: dict[str, str]) -> None:
+    long = "\n\n".join(f"# Wrap {i}\n\nGift wrapping of parcel {i} is done." for i in range(6))
+    services.ingestor.submit("many.md", long.encode(), author="test")
+    services.worker.run_until_idle()
+    options = RetrievalOptions(top_k=4, candidates=30, per_document=1)
+    hits = services.retriever.search("gift wrapping of parcel", options=options).hits
+    assert len({hit.document for hit in hits[:3]}) == 3
+    assert [hit.rank for hit in hits] == [1, 2, 3, 4]
+
+
+def test_page_compares_and_applies(
+    page: WorkbenchPage, services: Services, tokens: dict[str, str]
+) -> None:
+    who = request(tokens["knowledge"])
+    line, form, results = page.submit(event(form="workbench", **FIELDS), who)
+    assert (line, results.count("<section>")) == ("", 2)
+    assert 'value="2.5"' in form
+    line, _, _ = page.submit(event(form="workbench", go="apply", **FIELDS), who)
+    assert "Applied" in line
+    assert services.retriever.settings.current().word_weight == 2.5
+    page.act(event(act="reset"), who)
+    assert services.retriever.settings.current().word_weight == 1.0
+
+
+def test_page_refuses_what_the_role_may_not(page: WorkbenchPage, tokens: dict[str, str]) -> None:
+    who = request(tokens["agent"])
+    assert "alert" in page.submit(event(form="workbench", go="apply", **FIELDS), who)[0]
+    assert "alert" in page.submit(event(form="terms", terms="a, b"), who)[0]
+    assert "alert" in page.act(event(act="open", id="x"), request(tokens["knowledge"]))[0]
+    assert "alert" in page.open(request("wrong"))[1]
+
+
+def test_page_explains_bad_input(page: WorkbenchPage, tokens: dict[str, str]) -> None:
+    who = request(tokens["admin"])
+    assert "alert" in page.submit(event(form="workbench", **FIELDS | {"top_k": "many"}), who)[0]
+    assert "alert" in page.submit(event(form="terms", terms="alone"), who)[0]
+    assert "alert" in page.act(event(act="open", id="gone"), who)[0]
+    assert "alert" in page.act(event(act="odd"), who)[0]
+
+
+def test_recorded_search_opens_and_runs_again(
+    client: TestClient, page: WorkbenchPage, services: Services, tokens: dict[str, str]
+) -> None:
+    started = client.post("/api/v1/conversations", json={}).json()
+    head = {"Authorization": f"Bearer {started['token']}"}
+    path = f"/api/v1/conversations/{started['id']}/messages"
+    reply = client.post(path, json={"text": "What does <b>gift wrapping</b> cost?"}, headers=head)
+    recorded = recorded_retrieval(services.engine, reply.json()["message_id"])
+    assert recorded is not None
+    assert recorded.settings["top_k"] == 5
+    assert recent_retrievals(services.engine)[0].message_id == recorded.message_id
+    who = request(tokens["admin"])
+    opened = page.open(who)
+    assert recorded.message_id in opened[5]
+    assert "<b>gift" not in opened[5]
+    line, form, results = page.act(event(act="open", id=recorded.message_id), who)
+    assert (line, results.count("<section>")) == ("", 2)
+    assert "<b>gift" not in form + results
+
+
+def test_page_marks_a_regression(
+    page: WorkbenchPage, services: Services, tokens: dict[str, str]
+) -> None:
+    store = EvalRunStore(services.engine)
+    for hits in ([1.0] * 20, [0.0] * 20):
+        mean = sum(hits) / len(hits)
+        report = {
+            "k": 5,
+            "stages": {"fused": {"all": {"n": 20, "hit_at_k": mean}}},
+            "intervals": {"fused": {"all": [mean, mean]}},
+            "hits": {"fused": {"all": hits}},
+        }
+        store.add("<i>q.jsonl", "a", settings={}, report=report)
+    shown = page.open(request(tokens["admin"]))[6]
+    assert shown.count("k-badge k-off") == 1
+    assert "<i>q" not in shown

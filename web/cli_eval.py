@@ -1,0 +1,125 @@
+"""`kefu kb eval`: measures retrieval, keeps the result, compares two results."""
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from web.console import CommandError, database, print_json, print_table, settings_in_force, tell
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from bot.settings import Settings
+
+_CONFIRMED = "confirmed conversations"
+
+
+def evaluate(
+    file: Annotated[
+        Path | None, typer.Argument(help="JSONL: query, document, quote?, language?")
+    ] = None,
+    confirmed: Annotated[
+        bool, typer.Option("--confirmed", help="On answers that customers liked, without a file.")
+    ] = False,
+    compare: Annotated[
+        tuple[int, int] | None, typer.Option("--compare", help="Numbers of two kept runs.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure retrieval on questions whose passage is known; every run is kept."""
+    if (file is not None) + confirmed + (compare is not None) != 1:
+        raise typer.BadParameter("Give a FILE, or --confirmed, or --compare with two numbers.")
+    settings = settings_in_force()
+    with database(settings) as engine:
+        if compare is not None:
+            _compare(engine, compare, as_json)
+            return
+        number, report = _measure(settings, engine, file)
+    if as_json:
+        print_json({"run": number} | {name: report[name] for name in report if name != "hits"})
+        return
+    from web.retrieval_eval import rows
+
+    k = report["k"]
+    print_table(("stage", "language", "n", f"hit@{k}", "mrr@10", "ndcg@10"), rows(report))
+    tell("eval_kept", number=number)
+
+
+def _measure(
+    settings: "Settings", engine: "Engine", file: Path | None
+) -> tuple[int, dict[str, Any]]:
+    from bot.assembly import open_search, open_stores
+    from bot.confirmed import confirmed_answers
+    from knowledge.eval_runs import EvalRunStore
+    from web import retrieval_eval
+
+    stores = open_stores(settings, engine)
+    if file is None:
+        answers = confirmed_answers(engine)
+        questions = list(retrieval_eval.confirmed_questions(answers, stores.documents))
+        if not questions:
+            raise CommandError("No answer that cites a passage was given a thumbs-up yet.")
+    else:
+        questions = list(retrieval_eval.read_questions(file))
+    opened = open_search(settings, engine)
+    try:
+        report = retrieval_eval.evaluate(
+            questions, opened.retriever, stores.documents, settings=settings
+        )
+        used = {
+            "embedder": opened.embedder.id,
+            "top_k": settings.knowledge.top_k,
+            "candidates": settings.knowledge.candidates,
+            "relevance_threshold": settings.chat.relevance_threshold,
+        }
+    finally:
+        opened.indexes.close()
+    sha256 = hashlib.sha256("\n".join(map(repr, questions)).encode()).hexdigest()
+    source = _CONFIRMED if file is None else file.name
+    return EvalRunStore(engine).add(source, sha256, settings=used, report=report), report
+
+
+def _compare(engine: "Engine", numbers: tuple[int, int], as_json: bool) -> None:
+    from knowledge.eval_runs import EvalRunStore
+    from knowledge.eval_runs import compare as compare_runs
+
+    store = EvalRunStore(engine)
+    runs = [store.get(number) for number in numbers]
+    before, after = runs
+    if before is None or after is None:
+        missing = numbers[0] if before is None else numbers[1]
+        kept = ", ".join(str(run.id) for run in store.list(limit=10)) or "none"
+        raise CommandError(f"There is no run {missing}; the newest are {kept}.")
+    changes = compare_runs(before, after)
+    lines = [
+        {
+            "stage": change.stage,
+            "language": change.language,
+            "before": change.before,
+            "after": change.after,
+            "interval": change.interval,
+            "regression": change.is_regression,
+        }
+        for change in changes
+    ]
+    if as_json:
+        print_json(lines)
+        return
+    print_table(
+        ("stage", "language", "before", "after", "difference, 95 %", ""),
+        [_line(line) for line in lines],
+    )
+
+
+def _line(line: dict[str, Any]) -> tuple[object, ...]:
+    spread = line["interval"]
+    return (
+        line["stage"],
+        line["language"],
+        f"{line['before']:.3f}",
+        f"{line['after']:.3f}",
+        "other questions" if spread is None else f"{spread[0]:+.3f} to {spread[1]:+.3f}",
+        "REGRESSION" if line["regression"] else "",
+    )

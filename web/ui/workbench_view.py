@@ -1,0 +1,154 @@
+"""HTML of the workbench page; whatever comes from people or documents is escaped."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bot.recorded import RecordedRetrieval
+from knowledge.eval_runs import EvalRun, compare
+from knowledge.search_settings import MAX_CANDIDATES, MAX_TOP_K, RetrievalOptions
+from web.ui.knowledge_view import timings
+from web.ui.markup import Words, button, escape, notice
+
+_SNIPPET_CHARS = 220
+
+
+def settings_form(query: str, tried: RetrievalOptions, words: Words, *, may_apply: bool) -> str:
+    """Returns the question and the settings to try."""
+    apply = (
+        f'<button class="k-button" name="go" value="apply">{words("workbench_apply")}</button>'
+        + button("reset", words("workbench_reset"), kind="k-quiet")
+        if may_apply
+        else ""
+    )
+    return (
+        f'<form data-form="workbench"><p class="k-label">{words("workbench_help")}</p>'
+        f'<label><span>{words("search_query")}</span><input name="q" maxlength="4000" '
+        f'value="{escape(query)}"></label><div class="k-columns">'
+        + _number("top_k", tried.top_k, words, low=1, high=MAX_TOP_K)
+        + _number("candidates", tried.candidates, words, low=1, high=MAX_CANDIDATES)
+        + _fusion(tried, words)
+        + _number("word_weight", tried.word_weight, words, low=0, high=10, step="any")
+        + _number("per_document", tried.per_document, words, low=0, high=MAX_TOP_K)
+        + f'</div><div class="k-row"><button class="k-button k-primary">'
+        f"{words('workbench_compare')}</button>{apply}</div></form>"
+    )
+
+
+def side(title: str, found: Mapping[str, Any], words: Words) -> str:
+    """Returns one column: every hit with each stage's rank and score, and the times."""
+    answers = words("workbench_answers", value=f"{found['relevance']:.2f}")
+    hits = "".join(_hit(hit, words) for hit in found["hits"])
+    body = f'<ol class="k-hits">{hits}</ol>' if hits else f"<p>{words('no_hits')}</p>"
+    return (
+        f"<section><h2>{title}</h2><p>{answers}</p>{timings(found['timings_ms'], words)}"
+        f"{body}</section>"
+    )
+
+
+def columns(*sides: str) -> str:
+    """Puts results side by side, below each other where the screen is narrow."""
+    return f'<div class="k-columns">{"".join(sides)}</div>'
+
+
+def terms_form(groups: Sequence[Sequence[str]], words: Words, *, may_save: bool) -> str:
+    """Returns the list of terms, to be edited by those who may."""
+    text = escape("\n".join(", ".join(group) for group in groups))
+    save = f'<button class="k-button k-primary">{words("save")}</button>' if may_save else ""
+    locked = "" if may_save else " readonly"
+    return (
+        f'<form data-form="terms"><h2>{words("terms_title")}</h2><label>'
+        f'<span class="k-label">{words("terms_help")}</span>'
+        f'<textarea name="terms" rows="8" maxlength="20000"{locked}>{text}</textarea></label>'
+        f"{save}</form>"
+    )
+
+
+def recent(searches: Sequence[RecordedRetrieval], words: Words) -> str:
+    """Returns the newest searches of conversations, each to be opened and run again."""
+    items = "".join(
+        f"<li>{escape(one.query)} · {words('workbench_answers', value=f'{one.relevance:.2f}')} · "
+        f'<time datetime="{one.at.isoformat()}">{escape(one.at.isoformat(" ", "minutes"))}</time> '
+        f"{button('open', words('workbench_open'), id=one.message_id)}</li>"
+        for one in searches
+    )
+    body = (
+        f'<ul class="k-hits">{items}</ul>' if items else f"<p>{words('workbench_no_searches')}</p>"
+    )
+    return f"<section><h2>{words('workbench_searches')}</h2>{body}</section>"
+
+
+def runs(kept: Sequence[EvalRun], words: Words) -> str:
+    """Returns the evaluations, newest first; a regression against the run before is marked."""
+    items = "".join(_run(run, kept[i + 1 :], words) for i, run in enumerate(kept))
+    body = f'<ul class="k-hits">{items}</ul>' if items else f"<p>{words('runs_none')}</p>"
+    help = f'<p class="k-label">{words("runs_help")}</p>'
+    return f"<section><h2>{words('runs_title')}</h2>{help}{body}</section>"
+
+
+def _run(run: EvalRun, older: Sequence[EvalRun], words: Words) -> str:
+    report = run.report
+    fused = report["stages"].get("fused", {}).get("all")
+    if fused is None:
+        return ""
+    low, high = report["intervals"]["fused"]["all"]
+    line = words(
+        "runs_line",
+        number=run.id,
+        source=run.source,
+        n=fused["n"],
+        k=report["k"],
+        hit=f"{fused['hit_at_k']:.3f}",
+        low=f"{low:.3f}",
+        high=f"{high:.3f}",
+    )
+    before = next((one for one in older if one.sha256 == run.sha256), None)
+    worse = [c for c in compare(before, run) if c.is_regression] if before else []
+    mark = "".join(
+        f' <span class="k-badge k-off">{words("runs_regression")}: '
+        f"{escape(change.stage)}, {escape(change.language)}</span>"
+        for change in worse
+    )
+    return f"<li>{line}{mark}</li>"
+
+
+def _hit(hit: Mapping[str, Any], words: Words) -> str:
+    line = words(
+        "workbench_hit",
+        score=f"{hit['score']:.3f}",
+        dense=_stage(hit["dense_rank"], hit["dense_score"], words),
+        lexical=_stage(hit["lexical_rank"], hit["lexical_score"], words),
+    )
+    text = " ".join(hit["text"].split())
+    shown = text[:_SNIPPET_CHARS] + ("…" if len(text) > _SNIPPET_CHARS else "")
+    return (
+        f"<li><strong>{hit['rank']}. {escape(hit['document'])}</strong>"
+        f'<p class="k-label">{line}</p><p>{escape(shown)}</p></li>'
+    )
+
+
+def _stage(rank: int | None, score: float | None, words: Words) -> str:
+    if rank is None or score is None:
+        return "–"
+    return words.plain("workbench_stage", rank=rank, score=f"{score:.3f}")
+
+
+def _number(name: str, value: float, words: Words, *, low: int, high: int, step: str = "1") -> str:
+    return (
+        f'<label><span>{words("workbench_" + name)}</span><input type="number" name="{name}" '
+        f'value="{value:g}" min="{low}" max="{high}" step="{step}" required></label>'
+    )
+
+
+def _fusion(tried: RetrievalOptions, words: Words) -> str:
+    options = "".join(
+        f'<option value="{one}"{" selected" if one == tried.fusion else ""}>'
+        f"{words('fusion_' + one)}</option>"
+        for one in ("learned", "rank")
+    )
+    label = words("workbench_fusion")
+    return f'<label><span>{label}</span><select name="fusion">{options}</select></label>'
+
+
+def applied(words: Words) -> str:
+    """Returns the line that says that settings are in force."""
+    return notice(words("workbench_applied"))
