@@ -4,7 +4,7 @@
 part. The caller has brought the database up to date. Models may be given, as tests do.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,23 +16,35 @@ from bot.catalogue import Catalogue, load_catalogue
 from bot.chat import ChatParts, ChatService
 from bot.company import CompanyTexts
 from bot.conversations import ConversationStore
+from bot.curated import CuratedStore
+from bot.curated_matching import CuratedMatcher
+from bot.curated_reply import CuratedReplies
 from bot.database import open_database
 from bot.grounding import Grounder
 from bot.llm.base import ChatModel, GenerationParams
 from bot.prompting import PromptBuilder
+from bot.question_writing import ModelQuestionWriter
 from bot.quotation import Meaning, Quoter
 from bot.settings import Settings
 from bot.suggestions import Suggester
 from bot.turns import TurnStore
-from knowledge.embedding import Embedder, load_embedder
+from knowledge.archive import KnowledgeArchive
+from knowledge.chunk_edits import ChunkEditor
+from knowledge.chunk_questions import QuestionStore
+from knowledge.embedding import Embedder, load_by_id, load_embedder
+from knowledge.fetching import FetchOptions
 from knowledge.ingestion import Ingestor
 from knowledge.job_run import IngestionOptions
 from knowledge.jobs import JobStore
+from knowledge.next_embedder import serving_embedder
 from knowledge.parsing.limits import ParseLimits
+from knowledge.preview import Previewer
 from knowledge.relevance import RelevanceModel
 from knowledge.retrieval import HybridRetriever, RetrievalOptions
 from knowledge.search_indexes import SearchIndexes
+from knowledge.sources import SourceStore
 from knowledge.store import DocumentStore
+from knowledge.types import ChunkId, ChunkQuestion, QuestionState
 from knowledge.words import WordSplitter
 from knowledge.worker import IngestionWorker
 
@@ -40,6 +52,7 @@ _MIB = 1 << 20
 _WORKER_STOP_S = 5.0
 _SUGGESTIONS_KEPT_S = 30.0
 _N_SUGGESTIONS = 3
+_N_PROPOSALS = 3
 
 
 class ServedModel(ChatModel, Protocol):
@@ -57,6 +70,8 @@ class KnowledgeStores:
     documents: DocumentStore
     jobs: JobStore
     ingestor: Ingestor
+    sources: SourceStore
+    archive: KnowledgeArchive
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +82,8 @@ class Search:
     indexes: SearchIndexes
     retriever: HybridRetriever
     worker: IngestionWorker
+    editor: ChunkEditor
+    questions: QuestionStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +98,8 @@ class Services:
     documents: DocumentStore
     jobs: JobStore
     ingestor: Ingestor
+    sources: SourceStore
+    archive: KnowledgeArchive
     worker: IngestionWorker
     indexes: SearchIndexes
     retriever: HybridRetriever
@@ -88,6 +107,18 @@ class Services:
     company: CompanyTexts
     chat: ChatService
     accounts: AccountStore
+    editor: ChunkEditor
+    questions: QuestionStore
+    curated: CuratedStore
+    previewer: Previewer
+
+    def propose_questions(self, chunk_id: ChunkId) -> Sequence[ChunkQuestion]:
+        """Has the language model propose questions for a passage; returns all that it has."""
+        writer = ModelQuestionWriter(self.model, self.catalogue)
+        wanted = writer.write(self.editor.get(chunk_id), limit=_N_PROPOSALS)
+        return self.questions.add(
+            chunk_id, wanted, author=self.model.name[:64], state=QuestionState.PROPOSED
+        )
 
     def start(self) -> None:
         """Marks what a crash cut off, then follows index changes and works jobs off.
@@ -115,7 +146,6 @@ def assemble(
         ModelUnavailable: the language model cannot be loaded.
         AdapterRejected: the adapter that the settings name does not fit.
         EmbedderUnavailable: the embedding model cannot be loaded.
-        IndexMismatch: the documents were embedded by another model.
     """
     engine = open_database(settings.database_url)
     catalogue = load_catalogue()
@@ -126,6 +156,10 @@ def assemble(
     chats: list[ChatService] = []  # the worker yields to chat, and chat needs the search
     search = open_search(
         settings, engine, embedder=embedder, is_busy=lambda: any(chat.is_busy for chat in chats)
+    )
+    curated = CuratedStore(engine, embedder=search.embedder)
+    matcher = CuratedMatcher(
+        engine, embedder=search.embedder, threshold=settings.chat.curated_threshold
     )
     parts = ChatParts(
         model=model,
@@ -148,6 +182,7 @@ def assemble(
             remember_s=_SUGGESTIONS_KEPT_S,
             limit=_N_SUGGESTIONS,
         ),
+        curated=CuratedReplies(matcher, curated, catalogue=catalogue),
     )
     generation = GenerationParams(settings.llm.max_new_tokens, settings.llm.temperature)
     chats.append(ChatService(parts, settings=settings.chat, generation=generation))
@@ -160,6 +195,8 @@ def assemble(
         documents=stores.documents,
         jobs=stores.jobs,
         ingestor=stores.ingestor,
+        sources=stores.sources,
+        archive=stores.archive,
         worker=search.worker,
         indexes=search.indexes,
         retriever=search.retriever,
@@ -167,6 +204,14 @@ def assemble(
         company=company,
         chat=chats[0],
         accounts=open_accounts(settings, engine),
+        editor=search.editor,
+        questions=search.questions,
+        curated=curated,
+        previewer=Previewer(
+            limits=_limits(settings),
+            chunk_tokens=settings.knowledge.chunk_tokens,
+            count_tokens=search.embedder.count_tokens,
+        ),
     )
 
 
@@ -177,6 +222,8 @@ def open_stores(settings: Settings, engine: Engine) -> KnowledgeStores:
         documents=DocumentStore(engine, uploads_dir=uploads),
         jobs=JobStore(engine),
         ingestor=Ingestor(engine, uploads_dir=uploads, limits=_limits(settings)),
+        sources=SourceStore(engine),
+        archive=KnowledgeArchive(engine, uploads_dir=uploads),
     )
 
 
@@ -186,34 +233,42 @@ def open_search(
     *,
     embedder: Embedder | None = None,
     is_busy: Callable[[], bool] | None = None,
-    rebuilding: bool = False,
+    load_old: Callable[[str], Embedder] | None = None,
 ) -> Search:
     """Loads the embedder and opens the indexes; the caller closes them.
 
+    Documents that another model embedded are searched with that one, loaded by `load_old`, until
+    they are rebuilt; without it, by their words only.
+
     Raises:
         EmbedderUnavailable: the embedding model cannot be loaded.
-        IndexMismatch: the documents were embedded by another model and not `rebuilding`.
     """
     knowledge = settings.knowledge
     embedder = embedder or load_embedder(knowledge.embedder, device=settings.llm.device)
     words = WordSplitter(settings.data_dir / "cache")
-    indexes = SearchIndexes(engine, embedder, directory=settings.data_dir / "index", words=words)
-    indexes.open(rebuilding=rebuilding)
+    device = settings.llm.device
+    load = load_old or (lambda id: load_by_id(id, device=device))
+    serving = serving_embedder(engine, embedder, load=load)
+    indexes = SearchIndexes(engine, serving, directory=settings.data_dir / "index", words=words)
+    indexes.open(rebuilding=True)
     options = IngestionOptions(
         uploads_dir=_uploads(settings),
         limits=_limits(settings),
         chunk_tokens=knowledge.chunk_tokens,
         pause=is_busy or (lambda: False),
+        fetch=_fetching(settings),
     )
     retriever = HybridRetriever(
         engine,
         indexes,
-        embedder=embedder,
+        embedder=serving,
         options=RetrievalOptions(top_k=knowledge.top_k, candidates=knowledge.candidates),
         relevance=RelevanceModel.load(),
     )
-    worker = IngestionWorker(engine, indexes, embedder=embedder, options=options)
-    return Search(embedder, indexes, retriever, worker)
+    worker = IngestionWorker(engine, indexes, embedder=serving, options=options)
+    editor = ChunkEditor(engine, indexes, embedder=serving)
+    questions = QuestionStore(engine, indexes, embedder=serving)
+    return Search(embedder, indexes, retriever, worker, editor, questions)
 
 
 def open_company(engine: Engine) -> CompanyTexts:
@@ -266,6 +321,17 @@ def _limits(settings: Settings) -> ParseLimits:
         max_text_chars=knowledge.max_text_chars,
         max_unpacked_bytes=knowledge.max_unpacked_mb * _MIB,
         max_bytes=knowledge.max_upload_mb * _MIB,
+    )
+
+
+def _fetching(settings: Settings) -> FetchOptions:
+    knowledge = settings.knowledge
+    return FetchOptions(
+        max_bytes=knowledge.max_page_mb * _MIB,
+        timeout_s=knowledge.fetch_timeout_s,
+        delay_s=knowledge.fetch_delay_s,
+        max_pages=knowledge.max_site_pages,
+        allow_private=knowledge.allow_private_urls,
     )
 
 

@@ -12,6 +12,8 @@ BotError
 ├── MessageNotFound        no message (or citation) of that id
 ├── AnswerInProgress       this conversation's previous answer is still being written
 ├── MessageRejected        empty, too long, or nothing but control characters
+├── CuratedAnswerNotFound  no curated answer of that id
+├── CuratedAnswerRejected  a curated answer with an empty or too long part
 ├── AccessDenied           the token is not this conversation's
 ├── AccountNotFound        no member of staff of that name
 ├── AccountExists          the name is taken
@@ -76,6 +78,14 @@ class MessageRejected(BotError):
 
 class SettingsError(BotError):
     """A setting has a value that cannot work; the message names it."""
+
+
+class CuratedAnswerNotFound(BotError):
+    """There is no curated answer of that id."""
+
+
+class CuratedAnswerRejected(BotError):
+    """A part of a curated answer is empty or too long."""
 
 
 class AccessDenied(BotError):

@@ -1,7 +1,8 @@
 """The reply flow: one question in, events out, the finished reply in the draft.
 
-policy → contextualize → retrieve → policy with the evidence → prompt → generate, streamed and
-saved as it grows → ground → policy on the grounding → suggest. `bot.chat` stores what comes out.
+policy → contextualize → curated answer, else retrieve → policy with the evidence → prompt →
+generate, streamed and saved as it grows → ground → policy on the grounding → suggest. `bot.chat`
+stores what comes out.
 """
 
 import contextlib
@@ -15,6 +16,8 @@ from typing import Protocol
 from bot.catalogue import Catalogue
 from bot.company import CompanyTexts
 from bot.conversations import ConversationStore
+from bot.curated_matching import CuratedMatch
+from bot.curated_reply import CuratedReplies
 from bot.dialogue.intent import detect_intent
 from bot.dialogue.language import detect_language, reply_language
 from bot.dialogue.policy import Decision, decide, decide_on_grounding, decide_with_evidence
@@ -65,6 +68,7 @@ class ChatParts:
     grounder: Grounder
     quoter: Quoter
     suggester: Suggester
+    curated: CuratedReplies | None = None
 
 
 @dataclass(slots=True)
@@ -123,6 +127,11 @@ class ReplyFlow:
         if not decision.needs_evidence:
             yield from self._say(turn, draft, decision)
             return
+        draft.query = contextualize(turn.text, turn.dialogue.history)
+        curated = self._find_curated(draft)
+        if curated is not None:
+            yield from self._cite(turn, draft, (self._give(curated, turn, draft), decision))
+            return
         yield Status("searching")
         retrieval = self._search(turn, draft)
         threshold = self._settings.relevance_threshold
@@ -143,10 +152,19 @@ class ReplyFlow:
             return
         yield from self._cite(turn, draft, (checked, decision))
 
+    def _find_curated(self, draft: Draft) -> CuratedMatch | None:
+        with draft.timed("curated"):
+            curated = self._parts.curated
+            return curated.find(draft.query, draft.language) if curated else None
+
+    def _give(self, match: CuratedMatch, turn: Turn, draft: Draft) -> Checked:
+        """Returns the approved text as it is, and notes that it was given."""
+        assert self._parts.curated is not None  # noqa: S101
+        self._parts.curated.record(match, draft.query, turn)
+        return self._parts.curated.checked(match, draft.language)
+
     def _search(self, turn: Turn, draft: Draft) -> Retrieval:
         """Searches for the stand-alone question; a follow-up that fails is tried as written."""
-        history = turn.dialogue.history
-        draft.query = contextualize(turn.text, history)
         with draft.timed("retrieve"):
             found = self._parts.retriever.search(draft.query)
             if draft.query != turn.text and found.relevance < self._settings.relevance_threshold:

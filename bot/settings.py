@@ -61,6 +61,11 @@ class KnowledgeSettings(_Group):
     max_pdf_pages: Positive = 500
     max_text_chars: Positive = 5_000_000
     max_unpacked_mb: Positive = 200  # docx and xlsx after decompression
+    allow_private_urls: bool = False  # fetch web sources from one's own network too
+    fetch_timeout_s: Positive = 20  # for one page with its redirects
+    fetch_delay_s: float = Field(1.0, ge=0)  # between two requests to one site
+    max_page_mb: Positive = 10
+    max_site_pages: Positive = 1000  # taken from one sitemap
 
 
 class ChatSettings(_Group):
@@ -68,6 +73,7 @@ class ChatSettings(_Group):
 
     max_message_chars: Positive = 4000
     relevance_threshold: Probability = 0.4  # below it, nothing relevant was found
+    curated_threshold: Probability = 0.88  # cosine from which a curated answer is given
     passages: int = Field(3, ge=1, le=10)  # passages that go into the prompt
     history_turns: int = Field(3, ge=0, le=20)
     checkpoint_s: float = Field(0.5, gt=0)  # how often a streamed text is saved

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from knowledge.parsing.signs import holds_question, is_question, starts_answer, starts_question
-from knowledge.types import Block, BlockKind, ChunkSpan, ParsedDocument
+from knowledge.types import Block, BlockKind, ChunkSpan, ParsedDocument, SplitKind
 
 TokenCounter = Callable[[str], int]
 
@@ -46,7 +46,11 @@ class _Unit:
 
 
 def split(
-    document: ParsedDocument, *, max_tokens: int, count_tokens: TokenCounter
+    document: ParsedDocument,
+    *,
+    max_tokens: int,
+    count_tokens: TokenCounter,
+    kind: SplitKind = SplitKind.STRUCTURE,
 ) -> list[ChunkSpan]:
     """Splits a document into passages.
 
@@ -54,6 +58,7 @@ def split(
         document: text with its blocks.
         max_tokens: limit of one passage, at least 1.
         count_tokens: the embedder's count; called once or twice per stretch of text.
+        kind: what starts a passage besides headings and questions.
 
     Returns:
         Passages in order; `page` is the page of the first character, `headings` the path of
@@ -64,7 +69,7 @@ def split(
     """
     if max_tokens < 1:
         raise ValueError(f"max_tokens must be at least 1; got {max_tokens!r}")
-    splitter = _Splitter(document.text, max_tokens, count_tokens)
+    splitter = _Splitter(document.text, max_tokens, count_tokens, kind)
     groups = splitter.pack(splitter.units(document.blocks))
     return [span for group in splitter.join_rests(groups) for span in splitter.spans(group)]
 
@@ -72,7 +77,10 @@ def split(
 class _Splitter:
     """The text, the limit and the counter, which every step needs."""
 
-    def __init__(self, text: str, max_tokens: int, count_tokens: TokenCounter) -> None:
+    def __init__(
+        self, text: str, max_tokens: int, count_tokens: TokenCounter, kind: SplitKind
+    ) -> None:
+        self._kind = kind
         self._text = text
         self._max_tokens = max_tokens
         self._count = count_tokens
@@ -94,7 +102,7 @@ class _Splitter:
                 block.kind,
                 block.page,
                 tuple(title for _, title in path if title),
-                opens=_opens(block.kind, content),
+                opens=_opens(block.kind, content) or self._starts(block.kind),
                 glued=previous is not None and self._answers(previous, content, block.kind),
             )
             units.extend(self._fit(unit))
@@ -147,6 +155,11 @@ class _Splitter:
             yield from self.spans(group[middle:])
         else:
             yield ChunkSpan(text, start, end, group[0].page, _headings(group))
+
+    def _starts(self, kind: BlockKind) -> bool:
+        if self._kind is SplitKind.ROWS:
+            return kind is BlockKind.TABLE_ROW
+        return self._kind is SplitKind.PARAGRAPHS
 
     def _size_of(self, start: int, end: int) -> int:
         return max(1, self._count(self._text[start:end]))  # what counts nothing is not free

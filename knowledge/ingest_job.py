@@ -1,4 +1,4 @@
-"""The ingest flow: parse → split → embed → store → switch → index, safe to run again.
+"""The ingest flow: parse → split → keep edits → embed → store → switch → index; safe to repeat.
 
 Chunks of the new version are stored batch by batch as they are embedded; they are not live
 until one transaction switches the document over. A run after a crash finds them and embeds only
@@ -8,6 +8,7 @@ what is missing. The old version stays searchable until the switch.
 import logging
 import re
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from threading import Thread
 from time import monotonic
@@ -20,10 +21,12 @@ from knowledge.errors import KnowledgeError, ParseFailed
 from knowledge.ingestion import Upload
 from knowledge.job_run import JobRun, batches
 from knowledge.jobs import advance, drop_staged, succeed
+from knowledge.kept_edits import Passage, Revision, carry_over, load_marked, move_questions
 from knowledge.live_chunks import encode_vector, passage_text, record_changes
 from knowledge.parsing.registry import parse
+from knowledge.preview import rule_from
 from knowledge.tables import ChunkRow, DocumentRow, DocumentVersionRow
-from knowledge.types import ChunkSpan, DocumentStatus, ParsedDocument
+from knowledge.types import ChunkSpan, DocumentId, DocumentStatus, ParsedDocument, SplitRule
 from knowledge.uploads import UploadFolder
 
 logger = logging.getLogger(__name__)
@@ -47,20 +50,29 @@ def ingest(run: JobRun) -> None:
     upload = Upload.from_payload(run.claim.payload)
     if not _is_live_already(run, upload):
         parsed = _parse(run, upload)
-        _store_text(run, upload, parsed)
         run.report("splitting", _PARSED)
+        rule = _rule(run)
         spans = split(
             parsed,
-            max_tokens=run.options.chunk_tokens,
+            max_tokens=rule.max_tokens or run.options.chunk_tokens,
             count_tokens=run.embedder.count_tokens,
+            kind=rule.kind,
         )
         if not spans:
             raise ParseFailed("No text was found in the file. Scanned pages need text first.")
-        _embed(run, upload, parsed.title, spans)
-        _switch(run, upload, parsed)
+        kept = _keep_edits(run, parsed, spans)
+        _store_text(run, upload, replace(parsed, text=kept.text))
+        _embed(run, upload, parsed.title, kept.passages)
+        _switch(run, upload, parsed, kept)
     run.indexes.refresh()
     with Session(run.engine) as session, session.begin():
         succeed(session, run.claim)
+
+
+def _rule(run: JobRun) -> SplitRule:
+    with Session(run.engine) as session:
+        stored = session.get_one(DocumentRow, run.claim.job.document_id).split_rule
+    return rule_from(stored)
 
 
 def _is_live_already(run: JobRun, upload: Upload) -> bool:
@@ -104,6 +116,16 @@ def _parse(run: JobRun, upload: Upload) -> ParsedDocument:
     return result
 
 
+def _keep_edits(run: JobRun, parsed: ParsedDocument, spans: Sequence[ChunkSpan]) -> Revision:
+    """Brings what people did to the live version into the new one.
+
+    Nobody can edit meanwhile: words do not change while a job of the document is open.
+    """
+    with Session(run.engine) as session:
+        marked = load_marked(session, DocumentId(str(run.claim.job.document_id)))
+    return carry_over(parsed.text, spans, marked)
+
+
 def _store_text(run: JobRun, upload: Upload, parsed: ParsedDocument) -> None:
     with Session(run.engine) as session, session.begin():
         advance(session, run.claim)
@@ -121,12 +143,12 @@ def _store_text(run: JobRun, upload: Upload, parsed: ParsedDocument) -> None:
         )
 
 
-def _embed(run: JobRun, upload: Upload, title: str, spans: Sequence[ChunkSpan]) -> None:
+def _embed(run: JobRun, upload: Upload, title: str, kept: Sequence[Passage]) -> None:
     """Embeds and stores the spans that an earlier run has not stored already."""
-    n_done = _resume(run, upload, spans)
+    n_done = _resume(run, upload, [passage.span for passage in kept])
     run.report("embedding", _SPLIT)
-    todo = spans[n_done:]
-    passages = [passage_text(title, span.headings, span.text) for span in todo]
+    todo = kept[n_done:]
+    passages = [passage_text(title, one.span.headings, one.span.text) for one in todo]
     for part in batches(passages, run.embedder.count_tokens):
         run.wait_turn()
         vectors = run.embedder.embed_passages(passages[part])  # (n, dim)
@@ -135,18 +157,15 @@ def _embed(run: JobRun, upload: Upload, title: str, spans: Sequence[ChunkSpan]) 
                 "document_id": run.claim.job.document_id,
                 "version": upload.version,
                 "ordinal": n_done + part.start + offset,
-                "text": span.text,
-                "start": span.start,
-                "end": span.end,
-                "page": span.page,
-                "headings": list(span.headings),
-                "enabled": True,
+                **asdict(passage.span),
+                **asdict(passage.marks),
+                "headings": list(passage.span.headings),
                 "embedder": run.embedder.id,
                 "embedding": encode_vector(vector),
             }
-            for offset, (span, vector) in enumerate(zip(todo[part], vectors, strict=True))
+            for offset, (passage, vector) in enumerate(zip(todo[part], vectors, strict=True))
         ]
-        share = (n_done + part.stop) / len(spans)
+        share = (n_done + part.stop) / len(kept)
         with Session(run.engine) as session, session.begin():
             advance(session, run.claim, progress=_SPLIT + (_EMBEDDED - _SPLIT) * share)
             session.execute(insert(ChunkRow), rows)
@@ -171,7 +190,7 @@ def _resume(run: JobRun, upload: Upload, spans: Sequence[ChunkSpan]) -> int:
     return n_done
 
 
-def _switch(run: JobRun, upload: Upload, parsed: ParsedDocument) -> None:
+def _switch(run: JobRun, upload: Upload, parsed: ParsedDocument, kept: Revision) -> None:
     """Makes the new version the live one and drops the old one's chunks, in one transaction."""
     with Session(run.engine) as session, session.begin():
         advance(session, run.claim, stage="indexing", progress=_EMBEDDED)
@@ -181,8 +200,13 @@ def _switch(run: JobRun, upload: Upload, parsed: ParsedDocument) -> None:
             session.scalars(select(ChunkRow.id).where(mine, ChunkRow.version < upload.version))
         )
         new = list(
-            session.scalars(select(ChunkRow.id).where(mine, ChunkRow.version == upload.version))
+            session.scalars(
+                select(ChunkRow.id)
+                .where(mine, ChunkRow.version == upload.version)
+                .order_by(ChunkRow.ordinal)
+            )
         )
+        move_questions(session, {was: new[now] for was, now in kept.moved.items()})
         old_sha256 = document.sha256
         document.name = document.live_name = upload.name
         document.title = parsed.title[:500]

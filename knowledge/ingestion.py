@@ -21,7 +21,7 @@ from knowledge.jobs import INGEST, add_job, cancel_document_jobs
 from knowledge.parsing.limits import ParseLimits
 from knowledge.parsing.registry import check_upload
 from knowledge.tables import DocumentRow, DocumentVersionRow, JobRow
-from knowledge.types import DocumentId, DocumentStatus, JobId, JobState
+from knowledge.types import DocumentId, DocumentStatus, JobId, JobState, SplitRule
 from knowledge.uploads import UploadFolder
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,13 @@ class Ingestor:
         self._limits = limits
 
     def submit(
-        self, name: str, data: bytes, *, author: str, replace: DocumentId | None = None
+        self,
+        name: str,
+        data: bytes,
+        *,
+        author: str,
+        replace: DocumentId | None = None,
+        rule: SplitRule | None = None,
     ) -> tuple[DocumentId, JobId]:
         """Stores the bytes and queues their ingestion.
 
@@ -79,6 +85,7 @@ class Ingestor:
             data: The file's content.
             author: Who uploaded it.
             replace: The document that this becomes a new version of, whatever its name was.
+            rule: How to split it, kept for its next files; None keeps what it has.
 
         Raises:
             FileTooLarge: over the limit.
@@ -97,14 +104,14 @@ class Ingestor:
         sha256 = self._uploads.store(data)
         upload = Upload(name=name, sha256=sha256, size_bytes=len(data), author=author, version=0)
         try:
-            document_id, job_id = self._enqueue(upload, data, replace)
+            document_id, job_id = self._enqueue(upload, data, replace, rule)
         except IntegrityError:  # somebody else created the same name at the same moment
-            document_id, job_id = self._enqueue(upload, data, replace)
+            document_id, job_id = self._enqueue(upload, data, replace, rule)
         logger.info("upload accepted: document %s, job %s", document_id, job_id)
         return document_id, job_id
 
     def _enqueue(
-        self, upload: Upload, data: bytes, replace: DocumentId | None
+        self, upload: Upload, data: bytes, replace: DocumentId | None, rule: SplitRule | None
     ) -> tuple[DocumentId, JobId]:
         with Session(self._engine) as session, session.begin():
             row = _lock_target(session, upload.name, replace)
@@ -113,8 +120,12 @@ class Ingestor:
             self._uploads.store(data)  # again, now that nobody can discard it
             document_id = DocumentId(row.id)
             cancel_document_jobs(session, document_id, reason=_SUPERSEDED)
-            unchanged = row.version > 0 and row.sha256 == upload.sha256 and row.name == upload.name
-            payload = asdict(upload) | {"version": _next_version(session, row)}
+            kept = row.split_rule
+            if rule is not None:
+                row.split_rule = asdict(rule)
+            same_file = row.sha256 == upload.sha256 and row.name == upload.name
+            unchanged = row.version > 0 and same_file and row.split_rule == kept
+            payload = asdict(upload) | {"version": next_version(session, row)}
             state = JobState.SUCCEEDED if unchanged else JobState.QUEUED
             job_id = add_job(session, INGEST, payload, document_id=document_id, state=state)
             row.job_id, row.error = job_id, None
@@ -172,7 +183,7 @@ def _new_document(session: Session, upload: Upload) -> DocumentRow:
     return row
 
 
-def _next_version(session: Session, row: DocumentRow) -> int:
+def next_version(session: Session, row: DocumentRow) -> int:
     """Returns a number above every version that was ever asked for."""
     stored = session.scalar(
         select(func.max(DocumentVersionRow.version)).where(DocumentVersionRow.document_id == row.id)

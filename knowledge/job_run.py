@@ -1,7 +1,7 @@
 """What a background job works with: its tools, and its say in when it goes on."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 from time import monotonic
@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from knowledge.embedding import Embedder
+from knowledge.fetching import FetchOptions
 from knowledge.jobs import Claim, JobLost, advance
 from knowledge.parsing.limits import ParseLimits
 from knowledge.search_indexes import SearchIndexes
@@ -34,12 +35,14 @@ class IngestionOptions:
         limits: What a file may hold.
         chunk_tokens: Upper bound of a passage, in the embedder's tokens.
         pause: True while someone waits for an answer; each batch then waits up to two seconds.
+        fetch: How web sources are fetched.
     """
 
     uploads_dir: Path
     limits: ParseLimits
     chunk_tokens: int
     pause: Callable[[], bool]
+    fetch: FetchOptions = field(default_factory=FetchOptions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from knowledge.types import DocumentId, DocumentStatus, Job, JobId, JobState
 
 INGEST = "ingest"
 REBUILD = "rebuild"
+SYNC = "sync"
 
 MAX_ATTEMPTS = 3
 LEASE_S = 15.0
@@ -102,17 +103,24 @@ class JobStore:
                 document.status = DocumentStatus.QUEUED
             return _job(row)
 
-    def claim(self, owner: str, *, is_alive: Callable[[str], bool]) -> Claim | None:
+    def claim(
+        self,
+        owner: str,
+        *,
+        is_alive: Callable[[str], bool],
+        kinds: frozenset[str] | None = None,
+    ) -> Claim | None:
         """Takes the oldest job that is queued or whose worker is gone, or returns None.
 
         Args:
             owner: Who asks; unique to this process and worker.
             is_alive: False for an owner that surely exists no more, so that its lease need not
                 run out first.
+            kinds: Take only jobs of these kinds; None: of any.
         """
         while True:
             with Session(self._engine) as session, session.begin():
-                row = _claimable(session, is_alive)
+                row = _claimable(session, is_alive, kinds)
                 if row is None:
                     return None
                 if row.attempts >= MAX_ATTEMPTS:
@@ -268,9 +276,13 @@ def _live_document(session: Session, row: JobRow) -> DocumentRow | None:
     return document if document is not None and document.deleted_at is None else None
 
 
-def _claimable(session: Session, is_alive: Callable[[str], bool]) -> JobRow | None:
+def _claimable(
+    session: Session, is_alive: Callable[[str], bool], kinds: frozenset[str] | None
+) -> JobRow | None:
     now = datetime.now(UTC)
     query = select(JobRow).where(JobRow.state.in_(_OPEN)).order_by(JobRow.created_at, JobRow.id)
+    if kinds is not None:
+        query = query.where(JobRow.kind.in_(kinds))
     for row in session.scalars(query):
         if row.state == JobState.QUEUED:
             return row

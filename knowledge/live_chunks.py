@@ -11,12 +11,22 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from sqlalchemy import ColumnElement, Engine, and_, delete, func, insert, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    and_,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+)
 from sqlalchemy.orm import Session
 
 from knowledge.embedding import Vectors
-from knowledge.tables import ChunkChangeRow, ChunkRow, DocumentRow
-from knowledge.types import Chunk, ChunkId, DocumentId
+from knowledge.tables import ChunkChangeRow, ChunkQuestionRow, ChunkRow, DocumentRow
+from knowledge.types import Chunk, ChunkId, ChunkOrigin, DocumentId, QuestionState
 
 #: SQLite allows 32,766 bound values in a statement; this keeps far away from it.
 _GROUP = 500
@@ -32,6 +42,16 @@ class IndexableChunk:
     passage: str
     embedder: str
     vector: Vectors  # (dim,)
+    questions: tuple["IndexableQuestion", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IndexableQuestion:
+    """An approved question of a live chunk."""
+
+    text: str
+    embedder: str
+    vector: Vectors  # (dim,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +61,13 @@ class LiveChunk:
     chunk: Chunk
     document: str
     title: str
+    questions: tuple[str, ...] = ()
+
+    @property
+    def searched_text(self) -> str:
+        """What the lexical index knows of it."""
+        passage = passage_text(self.title, self.chunk.headings, self.chunk.text)
+        return with_questions(passage, self.questions)
 
 
 def is_live() -> ColumnElement[bool]:
@@ -63,6 +90,11 @@ def passage_text(title: str, headings: Sequence[str], body: str) -> str:
     return "\n".join([*context, body])
 
 
+def with_questions(passage: str, questions: Sequence[str]) -> str:
+    """Returns a passage with the words of the questions that lead to it."""
+    return "\n".join([passage, *questions])
+
+
 def record_changes(
     session: Session, chunk_ids: Sequence[int], op: Literal["add", "remove"]
 ) -> None:
@@ -73,9 +105,17 @@ def record_changes(
     """
     if not chunk_ids:
         return
+    hold_changes(session)
+    session.execute(insert(ChunkChangeRow), [{"chunk_id": id, "op": op} for id in chunk_ids])
+
+
+def hold_changes(session: Session) -> None:
+    """Lets nobody else record changes until this transaction ends.
+
+    On SQLite whoever has written anything in the transaction has that right already.
+    """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("LOCK TABLE chunk_changes IN SHARE ROW EXCLUSIVE MODE"))
-    session.execute(insert(ChunkChangeRow), [{"chunk_id": id, "op": op} for id in chunk_ids])
 
 
 def newest_change(engine: Engine) -> int:
@@ -125,11 +165,37 @@ def live_chunk_ids(engine: Engine, *, embedder: str | None = None) -> list[int]:
         return list(connection.scalars(query))
 
 
+def count_live_questions(engine: Engine, *, embedder: str) -> int:
+    """Returns how many approved questions of live chunks have that embedder's vectors."""
+    query = (
+        select(func.count(ChunkQuestionRow.id))
+        .join(ChunkRow, ChunkRow.id == ChunkQuestionRow.chunk_id)
+        .join(DocumentRow, DocumentRow.id == ChunkRow.document_id)
+        .where(is_live(), ChunkQuestionRow.embedder == embedder)
+        .where(ChunkQuestionRow.state == QuestionState.APPROVED)
+    )
+    with engine.connect() as connection:
+        return connection.scalar(query) or 0
+
+
 def foreign_embedder(engine: Engine, embedder_id: str) -> str | None:
     """Returns the name of another embedder that made a live chunk's vector, or None."""
     query = select(ChunkRow.embedder).where(is_live(), ChunkRow.embedder != embedder_id).limit(1)
     with engine.connect() as connection:
         return connection.scalar(query)
+
+
+def embedders_in_use(engine: Engine) -> dict[str, int]:
+    """Returns how many live chunks have vectors of each embedder."""
+    query = (
+        select(ChunkRow.embedder, func.count())
+        .where(is_live())
+        .select_from(ChunkRow)
+        .join(DocumentRow, DocumentRow.id == ChunkRow.document_id)
+        .group_by(ChunkRow.embedder)
+    )
+    with engine.connect() as connection:
+        return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def load_indexable(engine: Engine, ids: Sequence[int]) -> Iterator[list[IndexableChunk]]:
@@ -148,12 +214,14 @@ def load_indexable(engine: Engine, ids: Sequence[int]) -> Iterator[list[Indexabl
             rows = connection.execute(
                 select(*columns).where(is_live(), ChunkRow.id.in_(group)).order_by(ChunkRow.id)
             ).all()
+            questions = _questions(connection, group)
         yield [
             IndexableChunk(
                 id=row.id,
                 passage=passage_text(row.title, row.headings, row.text),
                 embedder=row.embedder,
                 vector=decode_vector(row.embedding),
+                questions=tuple(questions.get(row.id, ())),
             )
             for row in rows
         ]
@@ -171,11 +239,14 @@ def load_live(engine: Engine, ids: Sequence[int]) -> dict[int, LiveChunk]:
         ChunkRow.page,
         ChunkRow.headings,
         ChunkRow.enabled,
+        ChunkRow.origin,
+        ChunkRow.pinned,
         DocumentRow.name,
         DocumentRow.title,
     )
     with engine.connect() as connection:
         rows = connection.execute(select(*columns).where(is_live(), ChunkRow.id.in_(ids))).all()
+        questions = _questions(connection, ids)
     return {
         row.id: LiveChunk(
             chunk=Chunk(
@@ -188,12 +259,30 @@ def load_live(engine: Engine, ids: Sequence[int]) -> dict[int, LiveChunk]:
                 page=row.page,
                 headings=tuple(row.headings),
                 enabled=row.enabled,
+                origin=ChunkOrigin(row.origin),
+                pinned=row.pinned,
             ),
             document=row.name,
             title=row.title,
+            questions=tuple(question.text for question in questions.get(row.id, ())),
         )
         for row in rows
     }
+
+
+def _questions(connection: Connection, ids: Sequence[int]) -> dict[int, list[IndexableQuestion]]:
+    """Returns the approved questions of chunks, the oldest first."""
+    found: dict[int, list[IndexableQuestion]] = {}
+    query = (
+        select(ChunkQuestionRow)
+        .where(ChunkQuestionRow.chunk_id.in_(ids), ChunkQuestionRow.embedding.is_not(None))
+        .where(ChunkQuestionRow.state == QuestionState.APPROVED)
+        .order_by(ChunkQuestionRow.id)
+    )
+    for row in connection.execute(query):
+        question = IndexableQuestion(row.text, row.embedder, decode_vector(row.embedding))
+        found.setdefault(row.chunk_id, []).append(question)
+    return found
 
 
 def encode_vector(vector: Vectors) -> bytes:

@@ -1,25 +1,46 @@
-"""Embeds all documents again with the embedder in force, in place and resumable.
+"""Embeds all documents again, beside the vectors that are searched meanwhile; resumable.
 
-Vectors are replaced a batch at a time. A process that still runs with the old embedder keeps
-what it has in memory, so it goes on answering; one with the new embedder finds a passage as soon
-as its vector is made, and by its words all the time.
+New vectors are kept in a table of their own, each with the hash of what it was made from. When
+every passage has one, all change over in one transaction. What was edited, added or removed in
+the meantime shows in the outbox, and then the missing ones are made first. A process searches
+with the old vectors until it sees the change (`SearchIndexes.refresh`).
 """
 
+import hashlib
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from knowledge import live_chunks
+from knowledge.embedding import Embedder
 from knowledge.job_run import JobRun, batches
 from knowledge.jobs import REBUILD, JobStore, advance, succeed
-from knowledge.live_chunks import encode_vector, passage_text, record_changes
-from knowledge.tables import ChunkRow, DocumentRow, JobRow
+from knowledge.live_chunks import encode_vector, hold_changes, passage_text, record_changes
+from knowledge.next_embedder import target_of
+from knowledge.tables import (
+    ChunkChangeRow,
+    ChunkQuestionRow,
+    ChunkRow,
+    DocumentRow,
+    JobRow,
+    NextEmbeddingRow,
+)
 from knowledge.types import JobId
 
 logger = logging.getLogger(__name__)
 
 _GROUP = 200
+_EMBEDDED = 0.97
+
+
+@dataclass(frozen=True, slots=True)
+class _Passage:
+    id: int
+    text: str
+    sha256: str
 
 
 def request_rebuild(jobs: JobStore) -> JobId:
@@ -29,63 +50,150 @@ def request_rebuild(jobs: JobStore) -> JobId:
 
 def rebuild(run: JobRun) -> None:
     """Carries out one rebuild job; raises as `ingest` does."""
-    todo = _chunk_ids(run)
+    embedder = target_of(run.embedder)
+    _begin(run)
     run.report("embedding", 0.0)
     n_done = 0
-    for first in range(0, len(todo), _GROUP):
-        rows = _load(run, todo[first : first + _GROUP])
-        passages = [passage_text(row.title, row.headings, row.text) for row in rows]
-        for part in batches(passages, run.embedder.count_tokens):
-            run.wait_turn()
-            vectors = run.embedder.embed_passages(passages[part])
-            n_done += part.stop - part.start
-            _store(run, rows[part], [encode_vector(v) for v in vectors], n_done / len(todo))
-    run.report("indexing", 1.0)
+    while True:
+        seen = live_chunks.newest_change(run.engine)
+        n_done += _embed_missing(run, embedder)
+        if _change_over(run, embedder, seen):
+            break
     run.indexes.refresh()
     with Session(run.engine) as session, session.begin():
         succeed(session, run.claim)
-    logger.info("rebuilt %d vectors with %s", n_done, run.embedder.id)
+    logger.info("rebuilt %d vectors with %s", n_done, embedder.id)
+
+
+def _begin(run: JobRun) -> None:
+    """Drops what other rebuilds left, once a job: a later attempt goes on with its own."""
+    with Session(run.engine) as session, session.begin():
+        advance(session, run.claim)
+        job = session.get_one(JobRow, run.claim.job.id)
+        if not job.payload.get("begun"):
+            session.execute(delete(NextEmbeddingRow))
+            job.payload = {**job.payload, "begun": True}
+
+
+def _embed_missing(run: JobRun, embedder: Embedder) -> int:
+    """Makes the vectors that are missing or of a passage that reads differently now."""
+    ids = _chunk_ids(run)
+    n_made = 0
+    for first in range(0, len(ids), _GROUP):
+        group = _load(run, ids[first : first + _GROUP], embedder.id)
+        for part in batches([passage.text for passage in group], embedder.count_tokens):
+            run.wait_turn()
+            vectors = embedder.embed_passages([passage.text for passage in group[part]])
+            n_made += part.stop - part.start
+            share = (first + part.stop) / len(ids)
+            _store(run, embedder.id, group[part], [encode_vector(v) for v in vectors], share)
+    return n_made
+
+
+def _wanted() -> ColumnElement[bool]:
+    """Chunks of live versions, disabled ones too."""
+    return and_(
+        DocumentRow.id == ChunkRow.document_id,
+        DocumentRow.version == ChunkRow.version,
+        DocumentRow.deleted_at.is_(None),
+    )
+
+
+def _question_vectors(run: JobRun, embedder: Embedder) -> dict[int, bytes]:
+    """Returns the new vector of each attached question; there are few, so none is kept."""
+    with Session(run.engine) as session:
+        found = session.execute(select(ChunkQuestionRow.id, ChunkQuestionRow.text)).all()
+    vectors: dict[int, bytes] = {}
+    for part in batches([row.text for row in found], embedder.count_tokens):
+        run.wait_turn()
+        rows = found[part]
+        new = embedder.embed_passages([row.text for row in rows])  # (n, dim)
+        vectors.update((row.id, encode_vector(v)) for row, v in zip(rows, new, strict=True))
+    return vectors
 
 
 def _chunk_ids(run: JobRun) -> list[int]:
-    """Returns the chunks of live versions that are still to do, disabled ones too."""
-    query = (
-        select(ChunkRow.id)
-        .join(DocumentRow, DocumentRow.id == ChunkRow.document_id)
-        .where(DocumentRow.version == ChunkRow.version, DocumentRow.deleted_at.is_(None))
-        .where(ChunkRow.id > int(str(run.claim.payload.get("after", 0))))
-        .order_by(ChunkRow.id)
-    )
+    query = select(ChunkRow.id).join(DocumentRow, _wanted()).order_by(ChunkRow.id)
     with Session(run.engine) as session:
         return list(session.scalars(query))
 
 
-def _load(run: JobRun, ids: Sequence[int]) -> Sequence[Row[int, str, list[str], str]]:
+def _load(run: JobRun, ids: Sequence[int], embedder_id: str) -> list[_Passage]:
+    """Returns those passages that have no vector of what they say now."""
+    mine = and_(NextEmbeddingRow.chunk_id == ChunkRow.id, NextEmbeddingRow.embedder == embedder_id)
     query = (
-        select(ChunkRow.id, DocumentRow.title, ChunkRow.headings, ChunkRow.text)
-        .join(DocumentRow, DocumentRow.id == ChunkRow.document_id)
+        select(
+            ChunkRow.id,
+            DocumentRow.title,
+            ChunkRow.headings,
+            ChunkRow.text,
+            NextEmbeddingRow.passage_sha256,
+        )
+        .join(DocumentRow, _wanted())
+        .outerjoin(NextEmbeddingRow, mine)
         .where(ChunkRow.id.in_(ids))
         .order_by(ChunkRow.id)
     )
     with Session(run.engine) as session:
-        return session.execute(query).all()
+        rows = session.execute(query).all()
+    passages = []
+    for row in rows:
+        text = passage_text(row.title, row.headings, row.text)
+        sha256 = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+        if sha256 != row.passage_sha256:
+            passages.append(_Passage(row.id, text, sha256))
+    return passages
 
 
 def _store(
     run: JobRun,
-    rows: Sequence[Row[int, str, list[str], str]],
+    embedder_id: str,
+    passages: Sequence[_Passage],
     embeddings: Sequence[bytes],
-    progress: float,
+    share: float,
 ) -> None:
+    ids = [passage.id for passage in passages]
     with Session(run.engine) as session, session.begin():
-        advance(session, run.claim, progress=progress)
-        for row, embedding in zip(rows, embeddings, strict=True):
-            session.execute(
-                update(ChunkRow)
-                .where(ChunkRow.id == row.id)
-                .values(embedding=embedding, embedder=run.embedder.id)
-            )
-        ids = [row.id for row in rows]
+        advance(session, run.claim, progress=_EMBEDDED * min(1.0, share))
+        # One that was removed a moment ago would have nothing to belong to.
+        there = set(session.scalars(select(ChunkRow.id).where(ChunkRow.id.in_(ids))))
+        session.execute(delete(NextEmbeddingRow).where(NextEmbeddingRow.chunk_id.in_(ids)))
+        rows = [
+            {
+                "chunk_id": passage.id,
+                "embedder": embedder_id,
+                "passage_sha256": passage.sha256,
+                "embedding": embedding,
+            }
+            for passage, embedding in zip(passages, embeddings, strict=True)
+            if passage.id in there
+        ]
+        if rows:
+            session.execute(insert(NextEmbeddingRow), rows)
+
+
+def _change_over(run: JobRun, embedder: Embedder, seen: int) -> bool:
+    """Puts all new vectors in place at once; False when passages changed since `seen`."""
+    questions = _question_vectors(run, embedder)
+    mine = (NextEmbeddingRow.chunk_id == ChunkRow.id, NextEmbeddingRow.embedder == embedder.id)
+    new = select(NextEmbeddingRow.embedding).where(*mine).scalar_subquery()
+    has_new = select(NextEmbeddingRow.chunk_id).where(*mine).exists()
+    with Session(run.engine) as session, session.begin():
+        advance(session, run.claim, stage="indexing", progress=_EMBEDDED)
+        hold_changes(session)
+        if (session.scalar(select(func.max(ChunkChangeRow.id))) or 0) != seen:
+            return False
+        ids = list(session.scalars(select(ChunkRow.id).where(has_new).order_by(ChunkRow.id)))
         record_changes(session, ids, "add")
-        job = session.get_one(JobRow, run.claim.job.id)
-        job.payload = {**job.payload, "after": ids[-1]}
+        session.execute(
+            update(ChunkRow).where(has_new).values(embedding=new, embedder=embedder.id),
+            execution_options={"synchronize_session": False},
+        )
+        for id, vector in questions.items():
+            session.execute(
+                update(ChunkQuestionRow)
+                .where(ChunkQuestionRow.id == id)
+                .values(embedding=vector, embedder=embedder.id)
+            )
+        session.execute(delete(NextEmbeddingRow))
+    return True

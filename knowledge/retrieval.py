@@ -14,7 +14,8 @@ from sqlalchemy import Engine
 
 from knowledge.embedding import Embedder, Vectors
 from knowledge.fusion import reciprocal_rank_fusion
-from knowledge.live_chunks import LiveChunk, load_live, passage_text
+from knowledge.live_chunks import LiveChunk, load_live
+from knowledge.pins import lift_pinned
 from knowledge.relevance import N_PASSAGES, Evidence, RelevanceModel, features, word_share
 from knowledge.search_indexes import SearchIndexes
 from knowledge.types import Retrieval, ScoredChunk
@@ -90,6 +91,12 @@ class HybridRetriever:
 
     def search(self, query: str, *, top_k: int | None = None) -> Retrieval:
         """Returns the best `top_k` passages, how sure we are of them, and the time per stage."""
+        generation = self._indexes.generation
+        found = self._search(query, top_k)
+        # Another embedder took over in between: its index cannot be asked with the old vector.
+        return found if generation == self._indexes.generation else self._search(query, top_k)
+
+    def _search(self, query: str, top_k: int | None) -> Retrieval:
         clock = _Clock()
         wanted = top_k or self._options.top_k
         self._indexes.catch_up()
@@ -100,7 +107,7 @@ class HybridRetriever:
         clock.lap("embed")
         ranked, live = self._find(query, vector, wanted, clock)
         hits = _hits(ranked, live, wanted)
-        relevance = self._relevance.predict(features(self._evidence(query, ranked, hits)))
+        relevance = self._relevance.predict(features(self._evidence(query, ranked, hits, live)))
         clock.lap("relevance")
         return Retrieval(query=query, hits=hits, relevance=relevance, timings_ms=clock.finish())
 
@@ -120,7 +127,9 @@ class HybridRetriever:
             lexical = [pair for pair in lexical if pair[0] in live]
             votes = [(id, 1.0) for id, _ in dense]
             words = self._word_votes(query, lexical[:_MAX_WORD_VOTES], live)
+            pinned = {id for id in ids & live.keys() if live[id].chunk.pinned}
             fused = reciprocal_rank_fusion([votes, words])
+            fused = lift_pinned(fused, pinned, cosines=dense, top_k=wanted)
             clock.lap("fuse")
             seen_all = n_candidates >= len(self._indexes)
             if len(fused) >= wanted or seen_all or round_ == _MAX_ROUNDS - 1:
@@ -135,8 +144,7 @@ class HybridRetriever:
         rarities, split = self._rarities(query), self._indexes.words.split
         votes = []
         for id, _ in lexical:
-            chunk = live[id].chunk
-            found = frozenset(split(passage_text(live[id].title, chunk.headings, chunk.text)))
+            found = frozenset(split(live[id].searched_text))
             share = word_share(rarities, found)
             votes.append((id, _WORDS_WEIGHT * share**_WORDS_POWER))
         return votes
@@ -146,13 +154,17 @@ class HybridRetriever:
         vector = self._embedder.embed_queries([query])[0]  # (dim,)
         ranked, live = self._find(query, vector, self._options.top_k, _Clock())
         hits = _hits(ranked, live, self._options.top_k)
-        return self._evidence(query, ranked, hits), hits
+        return self._evidence(query, ranked, hits, live), hits
 
-    def _evidence(self, query: str, ranked: _Ranked, hits: Sequence[ScoredChunk]) -> Evidence:
+    def _evidence(
+        self,
+        query: str,
+        ranked: _Ranked,
+        hits: Sequence[ScoredChunk],
+        live: dict[int, LiveChunk],
+    ) -> Evidence:
         split = self._indexes.words.split
-        texts = [
-            passage_text(hit.title, hit.chunk.headings, hit.chunk.text) for hit in hits[:N_PASSAGES]
-        ]
+        texts = [live[hit.chunk.id].searched_text for hit in hits[:N_PASSAGES]]
         lexical_ids = [id for id, _ in ranked.lexical]
         best = ranked.dense[0][0] if ranked.dense else None
         return Evidence(

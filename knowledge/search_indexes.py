@@ -8,7 +8,8 @@ wrong with the files, the indexes are built again from the rows, which carry the
 import logging
 import shutil
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, RLock, Thread
 from time import monotonic
@@ -17,11 +18,13 @@ import numpy as np
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from knowledge import index_files, live_chunks
+from knowledge import entries, index_files, live_chunks
 from knowledge.embedding import Embedder, Vectors
 from knowledge.errors import IndexLocked, IndexMismatch
 from knowledge.index_files import IndexDamaged, Manifest, SavedUpTo
 from knowledge.lexical_index import LexicalIndex
+from knowledge.live_chunks import with_questions
+from knowledge.next_embedder import SwitchingEmbedder
 from knowledge.processes import is_alive, process_name
 from knowledge.vector_index import VectorIndex
 from knowledge.words import WordSplitter
@@ -39,8 +42,17 @@ class _Held:
     """The indexes in use, and the folder that the lexical one works in."""
 
     work: Path
+    embedder: str
     vectors: VectorIndex
     lexical: LexicalIndex
+    questions: set[int] = field(default_factory=set)  # entries of `vectors` that are questions
+
+    def forget_questions(self, chunk_ids: Sequence[int]) -> None:
+        if self.questions:
+            known = {id for chunk in chunk_ids for id in entries.question_ids(chunk)}
+            known &= self.questions
+            self.vectors.remove(sorted(known))
+            self.questions.difference_update(known)
 
     def drop(self) -> None:
         self.lexical.close()
@@ -69,6 +81,7 @@ class SearchIndexes:
         self._held: _Held | None = None
         self._applied = 0
         self._saved: int | None = None
+        self.generation = 0  # moves on when another embedder takes over
         self._changed_at = 0.0
         self._refreshing = RLock()
         self._stopping = Event()
@@ -127,6 +140,8 @@ class SearchIndexes:
             newest = live_chunks.newest_change(self._engine)
             if newest == self._applied:
                 return 0
+            if self._take_over():
+                return len(self)
             if newest < self._applied:
                 logger.warning("the database is older than the index, building the index again")
                 self._build()
@@ -175,8 +190,15 @@ class SearchIndexes:
                 logger.debug("%d changes pruned", n_pruned)
 
     def search_dense(self, query: Vectors, top_k: int) -> list[tuple[int, float]]:
-        """Returns (chunk id, cosine) pairs, best first."""
-        return self._open().vectors.search(query, top_k)
+        """Returns (chunk id, cosine) pairs, best first.
+
+        A chunk counts by the nearest of its vectors: its own or that of an attached question.
+        None for a query of another embedder, which took over in the middle of a search.
+        """
+        held = self._open()
+        if query.shape != (held.vectors.dim,):
+            return []
+        return entries.nearest_chunks(held.vectors, query, top_k, plain=not held.questions)
 
     def search_lexical(self, query: str, top_k: int) -> list[tuple[int, float]]:
         """Returns (chunk id, BM25) pairs, best first."""
@@ -187,7 +209,8 @@ class SearchIndexes:
         return self._open().lexical.document_frequencies(words)
 
     def __len__(self) -> int:
-        return len(self._open().vectors)
+        held = self._open()
+        return max(len(held.vectors) - len(held.questions), len(held.lexical))
 
     @property
     def applied_change(self) -> int:
@@ -219,18 +242,36 @@ class SearchIndexes:
             logger.warning("saved index is damaged, rebuilding from the database: %s", error)
             shutil.rmtree(work, ignore_errors=True)
             return False
-        self._swap(_Held(work, vectors, lexical))
+        questions = {id for id in vectors.ids if entries.is_question(id)}
+        self._swap(_Held(work, manifest.embedder, vectors, lexical, questions))
         self._applied = self._saved = manifest.applied_change
         return True
 
-    def _build(self) -> None:
+    def _take_over(self) -> bool:
+        """Switches to the next embedder once every live passage has its vector.
+
+        Searches go on with the old index and the old embedder until the new one stands.
+        """
+        embedder = self._embedder
+        if not isinstance(embedder, SwitchingEmbedder) or embedder.is_switched:
+            return False
+        if live_chunks.foreign_embedder(self._engine, embedder.target.id) is not None:
+            return False
+        self._build(embedder.target)
+        embedder.switch()
+        self.generation += 1
+        return True
+
+    def _build(self, embedder: Embedder | None = None) -> None:
         """Builds both indexes from the rows, and only then takes them into use."""
+        embedder = embedder or self._embedder
         upto = live_chunks.newest_change(self._engine)
         work = self._new_work()
         (work / "lexical").mkdir()
         held = _Held(
             work,
-            VectorIndex(self._embedder.dim),
+            embedder.id,
+            VectorIndex(embedder.dim),
             LexicalIndex(work / "lexical", words=self.words),
         )
         self._store(held, live_chunks.live_chunk_ids(self._engine))
@@ -244,12 +285,19 @@ class SearchIndexes:
         gone = set(ids)
         for group in live_chunks.load_indexable(self._engine, ids):
             gone.difference_update(chunk.id for chunk in group)
-            ours = [chunk for chunk in group if chunk.embedder == self._embedder.id]
+            ours = [chunk for chunk in group if chunk.embedder == held.embedder]
             if ours:
                 held.vectors.add(
                     [chunk.id for chunk in ours], np.stack([chunk.vector for chunk in ours])
                 )
-            held.lexical.add([chunk.id for chunk in group], [chunk.passage for chunk in group])
+            texts = [with_questions(c.passage, [q.text for q in c.questions]) for c in group]
+            held.lexical.add([chunk.id for chunk in group], texts)
+            new = entries.question_vectors(group, embedder=held.embedder)
+            held.forget_questions([chunk.id for chunk in group])
+            if new:
+                held.vectors.add(list(new), np.stack(list(new.values())))
+                held.questions.update(new)
+        held.forget_questions(sorted(gone))
         held.vectors.remove(sorted(gone))
         held.lexical.remove(sorted(gone))
         held.lexical.commit()
@@ -259,7 +307,13 @@ class SearchIndexes:
         held = self._open()
         ours = live_chunks.live_chunk_ids(self._engine, embedder=self._embedder.id)
         everything = live_chunks.live_chunk_ids(self._engine)
-        return sorted(held.vectors.ids) == ours and len(held.lexical) == len(everything)
+        passages = sorted(held.vectors.ids - held.questions)
+        n_questions = live_chunks.count_live_questions(self._engine, embedder=self._embedder.id)
+        return (
+            passages == ours
+            and len(held.questions) == n_questions
+            and len(held.lexical) == len(everything)
+        )
 
     def _swap(self, held: "_Held") -> None:
         old, self._held = self._held, held

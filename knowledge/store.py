@@ -15,6 +15,7 @@ from knowledge.tables import ChunkRow, DocumentRow, DocumentVersionRow, JobRow
 from knowledge.types import (
     Chunk,
     ChunkId,
+    ChunkOrigin,
     Document,
     DocumentId,
     DocumentStatus,
@@ -70,7 +71,7 @@ class DocumentStore:
                 .where(ChunkRow.document_id == row.id, ChunkRow.version == row.version)
                 .order_by(ChunkRow.ordinal, ChunkRow.id)
             )
-            return [_chunk(chunk) for chunk in chunks]
+            return [chunk_of(chunk) for chunk in chunks]
 
     def version(self, document_id: DocumentId, version: int | None = None) -> DocumentVersion:
         """Returns the stored text of the live version, or of an older one that was cited.
@@ -156,7 +157,8 @@ def _document(row: DocumentRow) -> Document:
     )
 
 
-def _chunk(row: ChunkRow) -> Chunk:
+def chunk_of(row: ChunkRow) -> Chunk:
+    """Returns a row's passage as a value."""
     return Chunk(
         id=ChunkId(row.id),
         document_id=DocumentId(row.document_id),
@@ -167,4 +169,9 @@ def _chunk(row: ChunkRow) -> Chunk:
         page=row.page,
         headings=tuple(row.headings),
         enabled=row.enabled,
+        origin=ChunkOrigin(row.origin),
+        pinned=row.pinned,
+        original=row.original,
+        edited_by=row.edited_by,
+        edited_at=row.edited_at,
     )

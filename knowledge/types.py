@@ -9,6 +9,7 @@ from typing import NewType
 DocumentId = NewType("DocumentId", str)
 ChunkId = NewType("ChunkId", int)
 JobId = NewType("JobId", str)
+SourceId = NewType("SourceId", str)
 
 
 class BlockKind(StrEnum):
@@ -53,6 +54,22 @@ class ChunkSpan:
     headings: tuple[str, ...] = ()
 
 
+class SplitKind(StrEnum):
+    """What starts a passage."""
+
+    STRUCTURE = "structure"  # headings and questions; small neighbours go together
+    PARAGRAPHS = "paragraphs"  # every paragraph, list item and table row
+    ROWS = "rows"  # every table row and question, such as in an FAQ
+
+
+@dataclass(frozen=True, slots=True)
+class SplitRule:
+    """How a document is split; without `max_tokens` the setting in force decides."""
+
+    kind: SplitKind = SplitKind.STRUCTURE
+    max_tokens: int | None = None
+
+
 class DocumentStatus(StrEnum):
     """Where a document stands between upload and search."""
 
@@ -81,6 +98,34 @@ class Document:
     job_id: JobId | None = None  # the newest job that works or worked on it
 
 
+class ChunkOrigin(StrEnum):
+    """Where the words of a passage come from."""
+
+    PARSED = "parsed"
+    EDITED = "edited"
+    ADDED = "added"
+    ORPHANED = "orphaned"  # an edit whose original a newer file no longer has
+
+
+class QuestionState(StrEnum):
+    """Only approved questions are searched."""
+
+    PROPOSED = "proposed"
+    APPROVED = "approved"
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkQuestion:
+    """A question that leads to a passage."""
+
+    id: int
+    chunk_id: ChunkId
+    text: str
+    state: QuestionState
+    author: str
+    created_at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A searchable passage of one version of a document."""
@@ -94,6 +139,16 @@ class Chunk:
     page: int | None = None
     headings: tuple[str, ...] = ()
     enabled: bool = True
+    origin: ChunkOrigin = ChunkOrigin.PARSED
+    pinned: bool = False
+    original: str | None = None  # of an edited passage: what parsing had found
+    edited_by: str | None = None
+    edited_at: datetime | None = None
+
+    @property
+    def edited(self) -> bool:
+        """True where a person worded the passage."""
+        return self.origin is not ChunkOrigin.PARSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,3 +211,50 @@ class Job:
     document_id: DocumentId | None = None
     error: str | None = None
     attempts: int = 0
+
+
+class SourceKind(StrEnum):
+    """What stands at a web source's address."""
+
+    PAGE = "page"
+    SITEMAP = "sitemap"
+
+
+class Schedule(StrEnum):
+    """How often a web source is fetched again by itself."""
+
+    OFF = "off"
+    HOURLY = "hourly"
+    DAILY = "daily"
+    WEEKLY = "weekly"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An address whose page, or the pages of whose sitemap, are kept as documents."""
+
+    id: SourceId
+    url: str
+    kind: SourceKind
+    schedule: Schedule
+    author: str
+    created_at: datetime
+    last_fetched_at: datetime | None = None
+    next_fetch_at: datetime | None = None  # None: only when someone asks
+    error: str | None = None  # why the last sync gave nothing
+    n_pages: int = 0
+    n_changed: int = 0  # new or different at the last sync
+    n_failed: int = 0  # pages that could not be fetched or used
+    n_missing: int = 0  # pages that have vanished; their documents stay
+    job_id: JobId | None = None  # the newest sync
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePage:
+    """One page of a web source with the document that it became."""
+
+    url: str
+    document_id: DocumentId | None
+    last_fetched_at: datetime | None
+    error: str | None
+    is_missing: bool

@@ -1,8 +1,12 @@
-"""Carries out background jobs, one at a time, and survives whatever a file does to it."""
+"""Carries out background jobs and survives whatever a file or a web site does to it.
+
+One job at a time is embedded and, beside it, one web source fetched.
+"""
 
 import logging
 from collections.abc import Callable
 from threading import Event, Thread
+from time import monotonic
 from types import TracebackType
 from typing import Self
 from uuid import uuid4
@@ -14,15 +18,20 @@ from knowledge.embedding import Embedder
 from knowledge.errors import KnowledgeError
 from knowledge.ingest_job import ingest
 from knowledge.job_run import IngestionOptions, JobRun, WorkerStopping
-from knowledge.jobs import INGEST, REBUILD, Claim, JobLost, JobStore
+from knowledge.jobs import INGEST, REBUILD, SYNC, Claim, JobLost, JobStore
 from knowledge.processes import is_alive, process_name
 from knowledge.rebuild_job import rebuild
 from knowledge.search_indexes import SearchIndexes
+from knowledge.sources import enqueue_due
+from knowledge.sync_job import sync
 
 logger = logging.getLogger(__name__)
 
 _POLL_S = 0.3
 _HEARTBEAT_S = 1.0
+_LOOK_FOR_DUE_S = 5.0
+#: Each is worked off by a thread of its own: waiting for other people's servers, and embedding.
+_LINES = (frozenset({INGEST, REBUILD}), frozenset({SYNC}))
 
 
 class IngestionWorker:
@@ -34,7 +43,7 @@ class IngestionWorker:
     Args:
         engine: The database.
         indexes: Brought up to date before a job counts as done.
-        embedder: Embeds passages.
+        embedder: Embeds passages; a `SwitchingEmbedder` while another one is to take over.
         options: How documents are worked on.
     """
 
@@ -53,21 +62,26 @@ class IngestionWorker:
         self._jobs = JobStore(engine)
         self._owner = f"{process_name()}:{uuid4().hex[:8]}"
         self._stopping = Event()
-        self._thread: Thread | None = None
+        self._threads: list[Thread] = []
 
     def start(self) -> None:
-        """Works in a background thread until `stop`."""
+        """Works in background threads until `stop`; also queues web sources that are due."""
         self._stopping.clear()
-        self._thread = Thread(target=self._work, name="ingestion", daemon=True)
-        self._thread.start()
+        self._threads = [
+            Thread(target=self._work, args=(kinds,), name="-".join(sorted(kinds)), daemon=True)
+            for kinds in _LINES
+        ]
+        self._threads.append(Thread(target=self._queue_due, name="schedule", daemon=True))
+        for thread in self._threads:
+            thread.start()
 
     def stop(self, timeout_s: float) -> bool:
-        """Gives the present job back and ends; returns False when that took too long."""
+        """Gives the present jobs back and ends; returns False when that took too long."""
         self._stopping.set()
-        if self._thread is None:
-            return True
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        deadline = monotonic() + timeout_s
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
     def run_until_idle(self) -> int:
         """Works in the caller's thread until no job can be claimed; returns how many it ran."""
@@ -78,10 +92,18 @@ class IngestionWorker:
             n_run += 1
         return n_run
 
-    def _work(self) -> None:
+    def _queue_due(self) -> None:
         while not self._stopping.is_set():
             try:
-                claim = self._jobs.claim(self._owner, is_alive=is_alive)
+                enqueue_due(self._engine)
+            except SQLAlchemyError:
+                logger.exception("due web sources could not be queued, trying again")
+            self._stopping.wait(_LOOK_FOR_DUE_S)
+
+    def _work(self, kinds: frozenset[str]) -> None:
+        while not self._stopping.is_set():
+            try:
+                claim = self._jobs.claim(self._owner, is_alive=is_alive, kinds=kinds)
                 if claim is not None:
                     self._run(claim)
                     continue
@@ -92,7 +114,11 @@ class IngestionWorker:
     def _run(self, claim: Claim) -> None:
         """Carries out one job; whatever happens is recorded with it."""
         logger.info("job %s (%s) attempt %d", claim.job.id, claim.job.kind, claim.job.attempts)
-        steps: dict[str, Callable[[JobRun], None]] = {INGEST: ingest, REBUILD: rebuild}
+        steps: dict[str, Callable[[JobRun], None]] = {
+            INGEST: ingest,
+            REBUILD: rebuild,
+            SYNC: sync,
+        }
         try:
             with _Heartbeat(self._jobs, claim) as heartbeat:
                 self._attempt(steps[claim.job.kind], claim, heartbeat.lost)

@@ -4,7 +4,10 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from knowledge.chunk_edits import ChunkEditor
+from knowledge.chunk_questions import QuestionStore
 from knowledge.embedding import Embedder
+from knowledge.fetching import FetchOptions
 from knowledge.ingestion import Ingestor
 from knowledge.job_run import IngestionOptions
 from knowledge.jobs import JobStore
@@ -12,6 +15,7 @@ from knowledge.parsing.limits import ParseLimits
 from knowledge.relevance import RelevanceModel
 from knowledge.retrieval import HybridRetriever, RetrievalOptions
 from knowledge.search_indexes import SearchIndexes
+from knowledge.sources import SourceStore
 from knowledge.store import DocumentStore
 from knowledge.types import DocumentId, Job, JobId
 from knowledge.words import WordSplitter
@@ -41,6 +45,7 @@ class KnowledgeBase:
         self.jobs = JobStore(engine)
         self.documents = DocumentStore(engine, uploads_dir=self.uploads_dir)
         self.indexes = SearchIndexes(engine, embedder, directory=self.index_dir, words=words)
+        self.sources = SourceStore(engine)
         self.ingestor = Ingestor(engine, uploads_dir=self.uploads_dir, limits=LIMITS)
         self.worker = IngestionWorker(
             engine,
@@ -51,8 +56,11 @@ class KnowledgeBase:
                 limits=LIMITS,
                 chunk_tokens=40,
                 pause=lambda: self.paused,
+                fetch=FetchOptions(delay_s=0.0, timeout_s=5.0, allow_private=True),
             ),
         )
+        self.editor = ChunkEditor(engine, self.indexes, embedder=embedder)
+        self.questions = QuestionStore(engine, self.indexes, embedder=embedder)
         self.retriever = HybridRetriever(
             engine,
             self.indexes,

@@ -17,7 +17,19 @@ from web.lifecycle import Lifecycle
 from web.limits import RateLimiter
 from web.logs import RequestLog
 from web.middleware import BodyLimit, BodyLimits, RootPath, SecurityHeaders, StaffGate
-from web.routes import auth, conversations, documents, health, jobs, messages, search
+from web.routes import (
+    archive,
+    auth,
+    chunks,
+    conversations,
+    curated,
+    documents,
+    health,
+    jobs,
+    messages,
+    search,
+    sources,
+)
 from web.security import Gate, load_secret
 from web.streaming import AnswerThreads
 from web.ui.pages import mount_pages
@@ -51,7 +63,17 @@ def create_app(services: Services, *, pages: bool = True, warm_pages: bool = Fal
     install_error_responses(app)
     for router in (health.router, auth.router):
         app.include_router(router)
-    for part in (conversations, messages, documents, jobs, search):
+    for part in (
+        conversations,
+        messages,
+        documents,
+        chunks,
+        curated,
+        jobs,
+        search,
+        sources,
+        archive,
+    ):
         app.include_router(part.router, prefix="/api/v1")
     if not pages:
         return app

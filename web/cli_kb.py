@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from knowledge.types import Schedule, SourceKind
+from web import cli_archive, cli_sources
 from web.console import CommandError, database, print_json, print_table, settings_in_force, tell
 
 if TYPE_CHECKING:
@@ -14,15 +16,34 @@ if TYPE_CHECKING:
     from web.loading import Loaded
 
 app = typer.Typer(help="Documents and search.", no_args_is_help=True, rich_markup_mode=None)
+app.command("sources")(cli_sources.sources)
+app.command("export")(cli_archive.export)
+app.command("import")(cli_archive.restore)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()
 def add(
-    paths: Annotated[list[Path], typer.Argument(help="Files, or folders with files.")],
+    paths: Annotated[
+        list[str], typer.Argument(help="Files, folders with files, or web addresses.")
+    ],
     wait: Annotated[bool, typer.Option("--wait", help="Until they can be found.")] = False,
+    sitemap: Annotated[bool, typer.Option("--sitemap", help="Addresses are sitemaps.")] = False,
+    schedule: Annotated[
+        Schedule, typer.Option(help="How often addresses are fetched again.")
+    ] = Schedule.OFF,
 ) -> None:
     """Add documents; one with the name of an existing one becomes its new version."""
+    addresses = [path for path in paths if path.lower().startswith(("http://", "https://"))]
+    files = [Path(path) for path in paths if path not in addresses]
+    if addresses:
+        kind = SourceKind.SITEMAP if sitemap else SourceKind.PAGE
+        cli_sources.add_sources(addresses, kind=kind, schedule=schedule, wait=wait)
+    if files:
+        _add_files(files, wait=wait)
+
+
+def _add_files(paths: list[Path], *, wait: bool) -> None:
     from bot import audit
     from bot.assembly import open_stores
     from web.console import is_served

@@ -1,5 +1,6 @@
 """Loads the demo company: its documents and its texts; running it again changes nothing more."""
 
+import json
 import tomllib
 from importlib.resources import files
 from pathlib import Path
@@ -8,6 +9,9 @@ from bot import audit
 from bot.catalogue import LANGUAGES
 from bot.company import CompanyProfile, CompanyTexts
 from bot.settings import Settings
+from knowledge.chunk_questions import QuestionStore
+from knowledge.errors import EditRejected
+from knowledge.store import DocumentStore
 from knowledge.types import JobState
 from web.console import CommandError, database, tell
 from web.loading import find_files, submit, work_off
@@ -34,7 +38,48 @@ def load_demo(settings: Settings) -> None:
     problems += [str(job.error or job.stage) for job in jobs if job.state != JobState.SUCCEEDED]
     if problems:
         raise CommandError("; ".join(problems))
+    _attach_shipped(settings, folder / "attached.jsonl")
     tell("demo_loaded", n=len(loaded))
+
+
+def attach_questions(documents: DocumentStore, questions: QuestionStore, path: Path) -> int:
+    """Attaches questions to the passages that hold a quote; again changes nothing more.
+
+    Args:
+        documents: Where the documents have been taken in.
+        questions: Where the questions go.
+        path: JSON lines of `{document, quote, questions}`; `document` is a file's name.
+
+    Returns:
+        How many passages got questions.
+
+    Raises:
+        CommandError: a line names a document or quote that is not there, or a bad question.
+    """
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    for number, entry in enumerate(map(json.loads, lines), start=1):
+        document = documents.find_by_name(entry["document"])
+        found = questions.find_passage(document.id, entry["quote"]) if document else None
+        if found is None:
+            raise CommandError(f"{path.name}: entry {number} has no passage; check its quote.")
+        try:
+            questions.add(found, entry["questions"], author="demo")
+        except EditRejected as error:
+            raise CommandError(f"{path.name}: entry {number}: {error}") from error
+    return len(lines)
+
+
+def _attach_shipped(settings: Settings, path: Path) -> None:
+    if not path.exists():
+        return
+    from bot.assembly import open_search, open_stores
+
+    with database(settings) as engine:
+        search = open_search(settings, engine)
+        try:
+            attach_questions(open_stores(settings, engine).documents, search.questions, path)
+        finally:
+            search.indexes.close()
 
 
 def save_texts(company: CompanyTexts, path: Path) -> None:

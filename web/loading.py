@@ -68,20 +68,31 @@ def submit(stores: "KnowledgeStores", files: Iterable[Path]) -> list[Loaded]:
 
 
 def work_off(
-    settings: "Settings", engine: "Engine", stores: "KnowledgeStores", job_ids: Sequence[JobId]
+    settings: "Settings",
+    engine: "Engine",
+    stores: "KnowledgeStores",
+    job_ids: Sequence[JobId],
+    *,
+    all_that_follow: bool = False,
 ) -> list[Job]:
-    """Shows progress until all jobs have ended, working on them where no server does."""
+    """Shows progress until all jobs have ended, working on them where no server does.
+
+    With `all_that_follow` it then goes on with the jobs that they have queued.
+    """
     if not job_ids:
         return []
     if is_served(settings.data_dir):
         return _watch(stores, job_ids)
     from bot.assembly import open_search
 
-    search = open_search(settings, engine, rebuilding=True)
+    search = open_search(settings, engine)
     worker = threading.Thread(target=search.worker.run_until_idle, name="jobs", daemon=True)
     worker.start()
     try:
-        return _watch(stores, job_ids, worker)
+        jobs = _watch(stores, job_ids, worker)
+        if all_that_follow:
+            worker.join()
+        return jobs
     finally:
         search.worker.stop(5)
         worker.join(10)

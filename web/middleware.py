@@ -98,6 +98,8 @@ class BodyLimits:
         """Returns the limit of a path."""
         if path.startswith("/api/v1/documents"):
             return self.upload
+        if path == "/api/v1/archive":
+            return self.pages
         return self.pages if path.startswith("/staff/") else self.other
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from bot.types import Conversation, Message, MessageStatus, Role
+from knowledge.types import Schedule, SourceKind
 
 
 def _clean(text: str) -> str:
@@ -41,6 +42,20 @@ class NewMessage(_In):
     client_id: ClientId | None = None
 
 
+class NewSource(_In):
+    """The address of a page or a sitemap that is to be kept as documents."""
+
+    url: Annotated[str, Field(min_length=1, max_length=2000)]
+    kind: SourceKind = SourceKind.PAGE
+    schedule: Schedule = Schedule.OFF
+
+
+class SourceChange(_In):
+    """How often a web source is fetched."""
+
+    schedule: Schedule
+
+
 class NewRating(_In):
     """How the customer liked the conversation, 5 being best."""
 
@@ -63,6 +78,62 @@ class ConversationCreated(_Out):
     token: str
     greeting: str
     suggestions: list[str]
+
+
+class ArchiveRestored(_Out):
+    """How many documents a restored archive holds."""
+
+    documents: int
+
+
+class SourceOut(_Out):
+    """A web page or sitemap that documents are made from."""
+
+    id: str
+    url: str
+    kind: str
+    schedule: str
+    author: str
+    created_at: datetime
+    last_fetched_at: datetime | None
+    next_fetch_at: datetime | None
+    error: str | None
+    n_pages: int
+    n_changed: int
+    n_failed: int
+    n_missing: int
+    job_id: str | None
+
+
+class SourceList(_Out):
+    """All web sources."""
+
+    items: list[SourceOut]
+    total: int
+
+
+class SourcePageOut(_Out):
+    """A page of a web source and the document that it became."""
+
+    url: str
+    document_id: str | None
+    last_fetched_at: datetime | None
+    error: str | None
+    is_missing: bool
+
+
+class SourcePageList(_Out):
+    """All pages of a web source, those with problems first."""
+
+    items: list[SourcePageOut]
+    total: int
+
+
+class SyncAccepted(_Out):
+    """The job that fetches a source."""
+
+    source_id: str
+    job_id: str
 
 
 class CitationOut(_Out):
@@ -231,6 +302,9 @@ class ChunkOut(_Out):
     page: int | None
     enabled: bool
     headings: list[str]
+    pinned: bool
+    edited: bool
+    origin: str
 
 
 class ChunkList(_Out):

@@ -236,7 +236,7 @@ def test_rebuild_embeds_everything_anew(filled: KnowledgeBase, words: WordSplitt
     embedder = FakeEmbedder(id="new", dim=32)
     other = KnowledgeBase(filled.folder, filled.engine, embedder, words)
     other.indexes.open(rebuilding=True)
-    assert len(other.indexes) == 0
+    assert len(embedder.embedded) == 0
     job_id = request_rebuild(JobStore(filled.engine))
     assert other.worker.run_until_idle() == 1
     assert other.jobs.get(job_id).state is JobState.SUCCEEDED

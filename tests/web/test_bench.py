@@ -49,11 +49,28 @@ def test_ratios_are_ours_against_theirs() -> None:
     theirs = {
         "first_token_p50_s": 2.0,
         "answer_p50_s": 8.0,
+        "answer_ratio": 0.4,
         "decode_tokens_per_s": 10.0,
         "loads": {"1": {"answers_per_minute": 9.0}, "8": {"answers_per_minute": 20.0}},
     }
-    expected = {"ttft": 0.5, "answer": 0.25, "decode": 3.0, "throughput": 2.0}
-    assert bench._ratios(ours, theirs) == expected
+    assert bench._ratios(ours, theirs) == {
+        "ttft": 0.5,
+        "answer": 0.4,
+        "answer_of_any_length": 0.25,
+        "decode": 3.0,
+        "throughput": 2.0,
+    }
+
+
+def test_answers_of_like_length_are_compared() -> None:
+    ours = [Timing(1.0, 2.0, 30, ""), Timing(1.0, 9.0, 90, ""), Timing(1.0, 2.0, 40, "")]
+    theirs = [Timing(1.0, 8.0, 20, ""), Timing(1.0, 2.0, 25, ""), Timing(1.0, 1.0, 5, "")]
+    assert bench.compare_answers(ours, theirs) == {"answer_ratio": 0.25, "n_compared": 1}
+
+
+def test_no_like_answers_give_no_ratio() -> None:
+    ours, theirs = [Timing(1.0, 2.0, 30, "")], [Timing(1.0, 2.0, 5, "")]
+    assert bench.compare_answers(ours, theirs) == {"answer_ratio": None, "n_compared": 0}
 
 
 def test_missing_peer_is_left_out_with_its_reason() -> None:

@@ -304,11 +304,11 @@ def test_documents_are_replaced_and_deleted(
 
 def test_the_search_test_shows_what_the_assistant_finds(context: WebContext) -> None:
     page = KnowledgePage(context, "en")
-    shown = page.search(event(q=QUESTION, top_k="1"), staff(context, "agent"))
+    shown = page.submit(event(q=QUESTION, top_k="1"), staff(context, "agent"))[0]
     assert shown.count("<li>") == 1
     assert "3.20 euros" in shown
     assert " ms</dd>" in shown
-    assert "Credentials" in page.search(event(q=QUESTION), request())
+    assert "Credentials" in page.submit(event(q=QUESTION), request())[0]
 
 
 def test_transcripts_are_filtered_and_explained(

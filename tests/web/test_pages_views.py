@@ -10,6 +10,7 @@ import pytest
 
 from bot.catalogue import LANGUAGES, load_catalogue
 from bot.company import CompanyProfile
+from bot.curated import CuratedAnswer, CuratedHit
 from bot.types import (
     Action,
     Citation,
@@ -28,17 +29,21 @@ from bot.types import (
 from knowledge.types import (
     Chunk,
     ChunkId,
+    ChunkOrigin,
+    ChunkQuestion,
     Document,
     DocumentId,
     DocumentStatus,
     Job,
     JobId,
     JobState,
+    QuestionState,
     Retrieval,
     ScoredChunk,
 )
-from web.ui import chat_view, knowledge_view, transcripts_view
+from web.ui import chat_view, chunks_view, curated_view, knowledge_view, transcripts_view
 from web.ui.chat_view import OpenConversation
+from web.ui.chunks_view import Shown
 from web.ui.company import company_form
 from web.ui.language import choose_language, other
 from web.ui.markup import Words, moment
@@ -118,6 +123,8 @@ HIT = ScoredChunk(CHUNK, EVIL, EVIL, 0.0164, 1, dense_score=0.91, dense_rank=1)
 PASSAGE = CitedPassage(EVIL, EVIL, 3, EVIL, EVIL, EVIL, 0, 5, 1)
 WITH_BACKGROUND = replace(ANSWER, evidence=EVIDENCE, prompt=EVIL, prompt_sha256="ab")
 
+CURATED = CuratedAnswer("a1", "zh", EVIL, (EVIL, EVIL), False, EVIL, NOW, NOW, 3)
+
 PIECES = {
     "log": chat_view.log(opened(message(Role.CUSTOMER), ANSWER), PROFILE, WORDS),
     "welcome": chat_view.log(None, PROFILE, WORDS),
@@ -128,7 +135,21 @@ PIECES = {
     "documents": knowledge_view.documents(
         [DOCUMENT], {DOCUMENT.id: JOB}, WORDS, may_write=True
     ),
-    "chunks": knowledge_view.chunks(DOCUMENT, [CHUNK], WORDS),
+    "chunks": chunks_view.panel(
+        Shown(
+            DOCUMENT,
+            [CHUNK, replace(CHUNK, enabled=False, pinned=True, original=EVIL, edited_by=EVIL,
+                            edited_at=NOW, origin=ChunkOrigin.ORPHANED)],
+            {CHUNK.id: [ChunkQuestion(1, CHUNK.id, EVIL, QuestionState.PROPOSED, EVIL, NOW)]},
+            may_write=True,
+            changed=CHUNK.id,
+        ),
+        WORDS,
+    ),
+    "curated": curated_view.answers([CURATED], WORDS, may_write=True, changed="a1"),
+    "curated history": curated_view.history(
+        CURATED, [CuratedHit(NOW, EVIL, EVIL, 0.9, "c1", "m1")], 1, WORDS
+    ),
     "found": knowledge_view.found(Retrieval(EVIL, (HIT,), 0.8, {"dense": 2.0}), 0.5, WORDS),
     "list": transcripts_view.conversations([conversation()], 1, WORDS, page=1, page_size=20),
     "transcript": transcripts_view.conversation(

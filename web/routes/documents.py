@@ -3,15 +3,28 @@
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, File, Form, Query, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Query, Response, UploadFile
 
 from bot import audit
 from bot.accounts import User
 from bot.assembly import Services
-from knowledge.types import DocumentId
+from knowledge.preview import check_rule
+from knowledge.types import DocumentId, SplitKind, SplitRule
+from web.chunk_schemas import PreviewOut
 from web.dependencies import DocumentReader, DocumentWriter, ServicesDep
 from web.schemas import ChunkList, DocumentList, DocumentText, UploadAccepted
 
+
+def _split_rule(
+    split: Annotated[SplitKind | None, Form()] = None,
+    max_tokens: Annotated[int | None, Form()] = None,
+) -> SplitRule | None:
+    if split is None and max_tokens is None:
+        return None
+    return check_rule(SplitRule(split or SplitKind.STRUCTURE, max_tokens))
+
+
+RuleDep = Annotated[SplitRule | None, Depends(_split_rule)]
 router = APIRouter(prefix="/documents", tags=["documents"])
 Upload = Annotated[UploadFile, File()]
 
@@ -21,10 +34,18 @@ def upload(
     file: Upload,
     user: DocumentWriter,
     services: ServicesDep,
+    rule: RuleDep,
     replace: Annotated[str | None, Form(max_length=64)] = None,
 ) -> UploadAccepted:
     """Takes a file; the same name, or `replace`, makes a new version of a document."""
-    return _submit(file, services, user, replace=replace)
+    return _submit(file, services, user, replace=replace, rule=rule)
+
+
+@router.post("/preview", response_model=PreviewOut)
+def preview(file: Upload, user: DocumentWriter, services: ServicesDep, rule: RuleDep) -> object:
+    """Returns the passages that a file would become; nothing is stored."""
+    spans = services.previewer.split(file.filename or "", file.file.read(), rule or SplitRule())
+    return {"items": spans, "total": len(spans)}
 
 
 @router.get("", response_model=DocumentList)
@@ -74,13 +95,19 @@ def list_chunks(document_id: str, user: DocumentReader, services: ServicesDep) -
 
 
 def _submit(
-    file: UploadFile, services: Services, user: User, *, replace: str | None
+    file: UploadFile,
+    services: Services,
+    user: User,
+    *,
+    replace: str | None,
+    rule: SplitRule | None = None,
 ) -> UploadAccepted:
     document_id, job_id = services.ingestor.submit(
         file.filename or "",
         file.file.read(),
         author=user.name,
         replace=DocumentId(replace) if replace else None,
+        rule=rule,
     )
     audit.record(services.engine, user.name, action="document.upload", target=document_id)
     return UploadAccepted(document_id=document_id, job_id=job_id)

@@ -1,7 +1,7 @@
 """The knowledge page at `/staff/knowledge`: upload, look after and search the documents."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from knowledge.types import DocumentId, Job, JobId, JobState
 from web.dependencies import WebContext
 from web.errors import HttpProblem, describe
 from web.security import may
-from web.ui import knowledge_view
+from web.ui import chunks, knowledge_view
+from web.ui.chunks import ChunkPanel
 from web.ui.markup import escape, notice
 from web.ui.staff import EXPECTED, QUIET, Desk, piece, sent, staff_script
 
@@ -62,6 +63,7 @@ class KnowledgePage:
     def __init__(self, context: WebContext, language: UiLanguage) -> None:
         self._desk = Desk(context, language)
         self._services = context.services
+        self._chunks = ChunkPanel(self._desk)
         self.words = self._desk.words
 
     def open(self, request: gr.Request) -> View:
@@ -98,9 +100,19 @@ class KnowledgePage:
         """Takes a new version of one document."""
         yield from self._take(files or [], request, replace=DocumentId(target))
 
-    def search(self, event: gr.EventData, request: gr.Request) -> str:
-        """Searches with the retriever that answers customers."""
+    def submit(self, event: gr.EventData, request: gr.Request) -> View:
+        """Searches, or saves a form of the passage panel; returns hits, line, panel."""
         form = sent(event)
+        if form.get("form") not in chunks.FORMS:
+            return self._search(form, request), gr.skip(), gr.skip()
+        try:
+            user = self._desk.user(request, "documents.write")
+            return gr.skip(), *self._chunks.submit(form, user)
+        except EXPECTED as error:
+            return gr.skip(), self._desk.line(error), gr.skip()
+
+    def _search(self, form: Mapping[str, str], request: gr.Request) -> str:
+        """Searches with the retriever that answers customers."""
         try:
             self._desk.user(request, "search")
             top_k = form.get("top_k", "")[:5]
@@ -116,8 +128,10 @@ class KnowledgePage:
         document_id = DocumentId(press.get("id", ""))
         job_id = JobId(press.get("job", ""))
         line, panel, picker, target = "", gr.skip(), gr.skip(), gr.skip()
-        if act == "chunks":
-            panel = self._chunks(document_id)
+        if act in chunks.ACTS:
+            line, panel = self._chunks.act(act, press, user)
+        elif act == "chunks":
+            panel = self._chunks.show(document_id, user)
         elif act == "replace":
             name = self._services.documents.get(document_id).name
             label = self.words.plain("replace_with", document=name)
@@ -136,11 +150,6 @@ class KnowledgePage:
             audit.record(self._services.engine, user.name, action=_RECORDED[act],
                          target=job_id or document_id)  # fmt: skip
         return line, *self._list(user), panel, picker, target
-
-    def _chunks(self, document_id: DocumentId) -> str:
-        document = self._services.documents.get(document_id)
-        found = self._services.documents.chunks(document_id)
-        return knowledge_view.chunks(document, found, self.words)
 
     def _take(
         self, files: list[Picked], request: gr.Request, *, replace: DocumentId | None
@@ -226,7 +235,8 @@ def build_knowledge(context: WebContext, language: UiLanguage) -> gr.Blocks:
         new_version.upload(
             page.replace, [new_version, target], [line, listed, timer, new_version], **QUIET
         )
-        bar.staff_form(page.search, None, hits, **QUIET)
+        sent_in = bar.staff_form(page.submit, None, [hits, line, panel], **QUIET)
+        sent_in.then(None, js="() => window.kefuPanel()", api_visibility="private")
     return blocks
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 from knowledge.types import (
-    Chunk,
     Document,
     DocumentId,
     DocumentStatus,
@@ -12,6 +11,7 @@ from knowledge.types import (
     Retrieval,
     ScoredChunk,
 )
+from web.ui.chunks_view import place
 from web.ui.markup import Words, button, escape, moment, table
 
 _OPEN = (JobState.QUEUED, JobState.RUNNING)
@@ -45,19 +45,6 @@ def documents(
     caption = words("documents_caption", n=len(shown))
     return f'<p class="k-label">{caption}</p>' + table(
         words("documents"), [words("col_" + name) for name in headings], rows
-    )
-
-
-def chunks(document: Document, shown: Sequence[Chunk], words: Words) -> str:
-    """Returns a document's passages, in order, in the panel at the side."""
-    items = "".join(_chunk(chunk, words) for chunk in shown)
-    body = f'<ol class="k-chunks">{items}</ol>' if items else f"<p>{words('no_passages')}</p>"
-    return (
-        f'<aside class="k-panel" role="dialog" aria-labelledby="k-source">'
-        f'<div class="k-panel-head"><div><p class="k-label">'
-        f"{words('passages_caption', n=len(shown))}</p>"
-        f'<h2 id="k-source" tabindex="-1">{escape(document.name)}</h2></div>'
-        f"{button('close', words('close'), kind='k-quiet')}</div>{body}</aside>"
     )
 
 
@@ -146,20 +133,6 @@ def _actions(document: Document, job: Job | None, words: Words, *, may_write: bo
     return f'<div class="k-acts">{"".join(acts)}</div>'
 
 
-def _place(chunk: Chunk, words: Words) -> str:
-    parts = [" › ".join(chunk.headings), f"{chunk.start}–{chunk.end}"]
-    if chunk.page is not None:
-        parts.insert(0, words.plain("page", page=chunk.page))
-    return " · ".join(escape(part) for part in parts if part)
-
-
-def _chunk(chunk: Chunk, words: Words) -> str:
-    return (
-        f'<li><p class="k-where">{_place(chunk, words)}</p>'
-        f'<div class="k-passage">{escape(chunk.text)}</div></li>'
-    )
-
-
 def _hit(hit: ScoredChunk, words: Words) -> str:
     def ranked(value: float | None, rank: int | None) -> str:
         return score(value) + (f" (#{rank})" if rank is not None else "")
@@ -172,6 +145,6 @@ def _hit(hit: ScoredChunk, words: Words) -> str:
     cells = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in figures)
     return (
         f"<li><h3>#{hit.rank} {escape(hit.document)}</h3>"
-        f'<p class="k-where">{_place(hit.chunk, words)}</p><dl class="k-figures">{cells}</dl>'
+        f'<p class="k-where">{place(hit.chunk, words)}</p><dl class="k-figures">{cells}</dl>'
         f'<div class="k-passage">{escape(hit.chunk.text)}</div></li>'
     )

@@ -12,8 +12,10 @@ from bot.catalogue import UiLanguage
 from web.dependencies import WebContext
 from web.ui.chat import build_chat
 from web.ui.company import build_company
+from web.ui.curated import build_curated
 from web.ui.knowledge import build_knowledge
 from web.ui.menu import CHAT, base_path
+from web.ui.sources import build_sources
 from web.ui.transcripts import build_transcripts
 
 Build = Callable[[WebContext, UiLanguage], gr.Blocks]
@@ -39,6 +41,8 @@ _MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "Noto Sans Mono CJK SC", 
 _BUILDERS: dict[str, Build] = {
     CHAT: build_chat,
     "knowledge": build_knowledge,
+    "sources": build_sources,
+    "curated": build_curated,
     "transcripts": build_transcripts,
     "company": build_company,
 }

@@ -7,9 +7,14 @@ CHAT = "chat"
 #: The staff pages in the order of the bar, with what one must be allowed to open them.
 PAGES: tuple[tuple[str, Access], ...] = (
     ("knowledge", "documents.read"),
+    ("sources", "documents.read"),
+    ("curated", "documents.read"),
     ("transcripts", "transcripts"),
     ("company", "company"),
 )
+
+#: The pages that take files in.
+WITH_UPLOADS = frozenset({"knowledge", "sources"})
 
 
 def base_path(page: str) -> str:

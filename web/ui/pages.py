@@ -23,7 +23,7 @@ from web.dependencies import WebContext
 from web.security import current_user, may
 from web.ui.frame import PAGE_PATHS, UPLOAD_PATHS, Look, OpenPaths, PageRoute
 from web.ui.markup import asset
-from web.ui.menu import CHAT, PAGES, base_path
+from web.ui.menu import CHAT, PAGES, WITH_UPLOADS, base_path
 
 _log = logging.getLogger(__name__)
 _WARM_PAUSE_S = 0.3  # lets requests in between
@@ -144,7 +144,7 @@ def _build_page(context: WebContext, page: str, language: UiLanguage) -> FastAPI
 def _mount(app: FastAPI, apps: PageApps, page: str, *, look: Look) -> PageRoute:
     """Mounts a page once a language behind the paths that it needs."""
     mounted: dict[UiLanguage, ASGIApp] = {one: PageApp(apps, page, one) for one in LANGUAGES}
-    paths = PAGE_PATHS + (UPLOAD_PATHS if page == "knowledge" else ())
+    paths = PAGE_PATHS + (UPLOAD_PATHS if page in WITH_UPLOADS else ())
     for language, page_app in mounted.items():
         app.mount(f"{base_path(page)}/{language}", OpenPaths(page_app, paths=paths))
     return PageRoute(mounted, base=base_path(page), look=look)

@@ -58,11 +58,19 @@ window.addEventListener("hashchange", showHash);
 window.kefuPanel = () => setTimeout(() => {
   const panel = $("#k-panel .k-panel"), heading = $("#k-panel h2");
   document.body.classList.toggle("k-with-panel", Boolean(panel));
-  if (heading && opener) heading.focus({ preventScroll: true });
+  const changed = $("#k-panel [data-focus]");
+  if (changed) { changed.focus(); changed.removeAttribute("data-focus"); }
+  else if (heading && opener && !panel.contains(document.activeElement)) heading.focus({ preventScroll: true });
 }, 50);
 window.kefuTop = () => setTimeout(() => {
   const shown = (lastAct === "replace" && $("#k-replace")) || $("#k-line .k-notice");
   if (shown) shown.scrollIntoView({ block: "center" });
+}, 50);
+// An address that was taken in is no longer to be added.
+window.kefuAdded = () => setTimeout(() => {
+  const form = $("#k-form form");
+  if (form && $("#k-line .k-added")) form.reset();
+  window.kefuTop();
 }, 50);
 // What was saved may differ from what was typed: show the new defaults.
 window.kefuSaved = () => setTimeout(() => {
