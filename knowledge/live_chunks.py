@@ -11,7 +11,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Engine, and_, func, insert, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    and_,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+)
 from sqlalchemy.orm import Session
 
 from knowledge.embedding import Vectors
@@ -21,6 +31,8 @@ from knowledge.types import Chunk, ChunkId, ChunkOrigin, DocumentId, QuestionSta
 
 #: SQLite allows 32,766 bound values in a statement; this keeps far away from it.
 _GROUP = 500
+#: Entries of the outbox that stay for indexes that lag behind.
+KEPT_CHANGES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +128,26 @@ def newest_change(engine: Engine) -> int:
     """Returns the id of the newest entry of the outbox, 0 when there is none."""
     with engine.connect() as connection:
         return connection.scalar(select(func.max(ChunkChangeRow.id))) or 0
+
+
+def oldest_change(engine: Engine) -> int:
+    """Returns the id of the oldest entry still kept, 0 when there is none."""
+    with engine.connect() as connection:
+        return connection.scalar(select(func.min(ChunkChangeRow.id))) or 0
+
+
+def prune_changes(engine: Engine, *, up_to: int, keep: int = KEPT_CHANGES) -> int:
+    """Drops entries up to an id that is in a saved index, but never the newest `keep` ones.
+
+    Another process may lag further behind: it notices by `oldest_change`. The newest entry always
+    stays, for its id says how new the database is.
+    """
+    last = min(up_to, newest_change(engine) - max(1, keep))
+    if oldest_change(engine) > last:
+        return 0  # without taking the write lock
+    with engine.begin() as connection:
+        done = connection.execute(delete(ChunkChangeRow).where(ChunkChangeRow.id <= last))
+    return done.rowcount
 
 
 def changed_chunk_ids(engine: Engine, *, after: int, up_to: int) -> list[int]:

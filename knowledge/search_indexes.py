@@ -120,7 +120,7 @@ class SearchIndexes:
             return
         try:
             self.save()
-        except (IndexLocked, OSError) as error:
+        except (IndexLocked, OSError, SQLAlchemyError) as error:
             logger.warning("index not saved at close: %s", error)
         held, self._held = self._held, None
         held.drop()
@@ -138,6 +138,10 @@ class SearchIndexes:
                 self._build()
                 return len(self)
             ids = live_chunks.changed_chunk_ids(self._engine, after=self._applied, up_to=newest)
+            if live_chunks.oldest_change(self._engine) > self._applied + 1:
+                logger.info("changes were pruned that this index lacks, building it again")
+                self._build()
+                return len(self)
             try:
                 self._store(self._open(), ids)
             except (OSError, ValueError) as error:  # a full disk ends a lexical writer for good
@@ -172,6 +176,9 @@ class SearchIndexes:
             held = self._open()
             index_files.save_state(self._directory, held.vectors, held.lexical, known=known)
             self._saved = self._applied
+            n_pruned = live_chunks.prune_changes(self._engine, up_to=self._applied)
+            if n_pruned:
+                logger.debug("%d changes pruned", n_pruned)
 
     def search_dense(self, query: Vectors, top_k: int) -> list[tuple[int, float]]:
         """Returns (chunk id, cosine) pairs, best first.
@@ -216,6 +223,8 @@ class SearchIndexes:
             return False
         if manifest.applied_change > live_chunks.newest_change(self._engine):
             return False
+        if live_chunks.oldest_change(self._engine) > manifest.applied_change + 1:
+            return False  # changes that it lacks were pruned
         work = self._new_work()
         try:
             vectors = index_files.load_state(self._directory, manifest, work / "lexical")

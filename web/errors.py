@@ -18,6 +18,7 @@ import bot.errors as bot
 import knowledge.errors as knowledge
 from bot.catalogue import Catalogue, load_catalogue
 from web.language import ui_language
+from web.reasons import reason
 
 _log = logging.getLogger(__name__)
 
@@ -143,7 +144,7 @@ def describe(error: Exception, catalogue: Catalogue, language: str) -> tuple[str
     if isinstance(error, HttpProblem):
         return title, error.detail or catalogue.text(f"errors.{kind}_detail", language)
     if kind in _SPEAKING and str(error):
-        return title, str(error)[:500]
+        return title, reason(str(error), catalogue, language)[:500]
     return title, catalogue.text(f"errors.{kind}_detail", language)
 
 

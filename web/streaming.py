@@ -120,6 +120,8 @@ async def _frames(threads: AnswerThreads, answer: RunningAnswer) -> AsyncIterato
                 if answer.error is not None:
                     raise answer.error
                 return
+            if isinstance(event, Final | Failure):
+                answer.abandoned.set()  # clients leave here, and their next answer may be running
             yield encode(event)
     finally:
         threads.abandon(answer)

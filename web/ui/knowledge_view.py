@@ -115,7 +115,7 @@ def _status(document: Document, job: Job | None, words: Words) -> str:
             f'aria-label="{words("progress")}"></progress> {percent} % · {stage}</div>'
         )
     error = document.error or (job.error if job and job.state == JobState.FAILED else None)
-    return badge + (f'<p class="k-reason">{escape(error)}</p>' if error else "")
+    return badge + (f'<p class="k-reason">{words.reason(error)}</p>' if error else "")
 
 
 def _actions(document: Document, job: Job | None, words: Words, *, may_write: bool) -> str:

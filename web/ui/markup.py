@@ -6,6 +6,7 @@ from html import escape as _escape
 from importlib.resources import files
 
 from bot.catalogue import Catalogue, UiLanguage
+from web.reasons import reason
 from web.ui.language import other
 
 
@@ -33,6 +34,10 @@ class Words:
     def plain(self, name: str, /, **values: object) -> str:
         """Returns the text as it is, for widgets that escape by themselves."""
         return self._catalogue.text(f"pages.{name}", self.language, **values)
+
+    def reason(self, message: str) -> str:
+        """Returns why a file was not taken in, escaped, in this language where it is known."""
+        return escape(reason(message, self._catalogue, self.language))
 
 
 def button(action: str, label: str, *, kind: str = "", **dataset: object) -> str:

@@ -4,7 +4,8 @@
 const STORE = "kefu.conversations", CURRENT = "kefu.current", KEPT = 50;
 const $ = (selector, root = document) => root.querySelector(selector);
 const box = $("#k-text", element), form = $("#k-form", element);
-let isBusy = false, sent = "", opener = null;
+// isLeaving: another conversation was chosen while an answer streamed; what still comes is the old one's.
+let isBusy = false, isLeaving = false, sent = "", opener = null;
 
 const read = (key, fallback) => {
   try { return JSON.parse(localStorage.getItem(key)) ?? fallback; } catch { return fallback; }
@@ -26,6 +27,7 @@ function send(text) {
   text = text.trim();
   if (!text || isBusy) return;
   sent = text;
+  isLeaving = false;
   box.value = "";
   grow();
   setBusy(true);
@@ -55,8 +57,10 @@ function localTimes(root) {
 function remember(log) {
   const { id, token, title } = log.dataset;
   if (!id || !token) return;
-  current = { id, token };
-  write(CURRENT, current);
+  if (!isLeaving) {
+    current = { id, token };
+    write(CURRENT, current);
+  }
   const others = read(STORE, []).filter((one) => one.id !== id);
   write(STORE, [{ id, token, title: title || "", at: Date.now() }, ...others].slice(0, KEPT));
   listHistory();
@@ -94,6 +98,7 @@ function closePanel() {
 
 function switchTo(conversation) {
   if (isBusy) call("chat_stop");
+  isLeaving = isBusy;
   current = conversation;
   write(CURRENT, conversation.id ? conversation : null);
   closePanel();
@@ -157,7 +162,10 @@ const observe = (selector, react) => {
 };
 observe("#k-log", (target) => {
   const log = $(".k-log", target);
-  if (log) { remember(log); localTimes(target); }
+  if (log) {
+    if (!isBusy && (log.dataset.id || "") === (current.id || "")) isLeaving = false;
+    remember(log); localTimes(target);
+  }
   scrollDown();
 });
 observe("#k-live", (target) => {
@@ -172,7 +180,11 @@ const showPanel = () => {
   if (heading) heading.focus({ preventScroll: true });
 };
 window.kefuPanel = () => setTimeout(showPanel, 50);
-window.kefuDone = () => { setBusy(false); sent = ""; };
+window.kefuDone = () => {
+  setBusy(false);
+  sent = "";
+  if (isLeaving) call("chat_open"); // the old answer's last words stand where the chosen one belongs
+};
 
 listHistory();
 call("chat_open");

@@ -1,0 +1,52 @@
+"""Errors of uploads in the page's language."""
+
+import re
+
+import pytest
+
+from bot.catalogue import load_catalogue
+from knowledge.errors import KnowledgeError
+from knowledge.parsing.builder import no_text, too_long
+from knowledge.parsing.registry import check_upload
+from tests.knowledge_kit import LIMITS
+from web.errors import describe
+from web.reasons import reason
+
+CATALOGUE = load_catalogue()
+ENGLISH = re.compile(r"[A-Za-z]{4,}")
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("photo.heic", b"x"),
+        ("a.pdf", b"PK\x03\x04 not a pdf"),
+        ("a.txt", b""),
+        ("a.txt", b"x" * (LIMITS.max_bytes + 1)),
+    ],
+)
+def test_a_refused_upload_reads_chinese(name: str, data: bytes) -> None:
+    with pytest.raises(KnowledgeError) as caught:
+        check_upload(name, data, LIMITS)
+    assert describe(caught.value, CATALOGUE, "en")[1] == str(caught.value)
+    assert not ENGLISH.search(describe(caught.value, CATALOGUE, "zh")[1].replace(".heic", ""))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        str(no_text("a.txt")),
+        str(too_long("a.txt", LIMITS)),
+        "'a.pdf' has 2,001 pages, more than the limit of 2,000; split it",
+        "'a.pdf' is protected by a password; save a copy without one and upload that.",
+        "'a.docx' would unpack to more than the limit of 5 bytes or 100 times its size; remove",
+        "'a.pdf' is damaged and cannot be opened as PDF; export it again",
+    ],
+)
+def test_a_stored_reason_reads_chinese(message: str) -> None:
+    assert not ENGLISH.search(reason(message, CATALOGUE, "zh-CN"))
+    assert reason(message, CATALOGUE, "en") == message
+
+
+def test_an_unknown_reason_is_shown_as_it_is() -> None:
+    assert reason("Something {new}.", CATALOGUE, "zh") == "Something {new}."

@@ -1,0 +1,42 @@
+"""Why a file was not taken in, in the page's language.
+
+The knowledge base knows no languages: its errors, also those stored with a job, are English. The
+known ones are recognised here by their wording; one that is not is shown as it is.
+"""
+
+import re
+
+from bot.catalogue import Catalogue
+
+#: The first that fits names the text `reasons.<key>`; groups are its placeholders.
+_KNOWN = tuple(
+    (re.compile(pattern), key)
+    for pattern, key in (
+        (r"has the suffix '(?P<suffix>[^']*)', but only", "unknown_format"),
+        (r"should be .+ by its suffix, but", "wrong_suffix"),
+        (r"is empty \(0 bytes\)", "empty"),
+        (r"is protected by a password", "encrypted"),
+        (r"has (?P<size>[\d,]+) bytes, more than the limit of (?P<limit>\d[\d,]*)", "too_large"),
+        (r"has (?P<size>[\d.]+) MB, more than the (?P<limit>\d+) MB", "too_large_mb"),
+        (
+            r"has (?P<pages>[\d,]+) pages, more than the limit of (?P<limit>\d[\d,]*)",
+            "too_many_pages",
+        ),
+        (r"would unpack to more than the limit", "bomb"),
+        (r"pages but no text layer", "no_layer"),
+        (r"can be read but holds no text|No text was found in the file", "no_text"),
+        (r"holds more than (?P<limit>\d[\d,]*) characters of text", "too_long"),
+        (r"is damaged(?: and cannot be|;)", "broken"),
+    )
+)
+
+
+def reason(message: str, catalogue: Catalogue, language: str) -> str:
+    """Returns a known error message in the language, any other one unchanged."""
+    if not language.startswith("zh"):
+        return message
+    for pattern, key in _KNOWN:
+        found = pattern.search(message)
+        if found is not None:
+            return catalogue.text(f"reasons.{key}", language, **found.groupdict())
+    return message
