@@ -33,6 +33,7 @@ _PARSERS = {
     ".xlsx": ("tabular", "parse_xlsx"),
     ".json": ("records", "parse_json"),
     ".jsonl": ("records", "parse_jsonl"),
+    ".eml": ("mail", "parse_eml"),
     ".csv": ("tabular", "parse_csv"),
 }
 SUFFIXES = frozenset(_PARSERS)
