@@ -58,9 +58,9 @@ class KnowledgeSettings(_Group):
     top_k: int = Field(5, ge=1, le=50)  # passages a search gives back
     candidates: int = Field(30, ge=1, le=1000)  # taken from each index before fusion
     max_upload_mb: Positive = 50
-    max_pdf_pages: Positive = 500
+    max_pdf_pages: Positive = 2000
     max_text_chars: Positive = 5_000_000
-    max_unpacked_mb: Positive = 200  # docx and xlsx after decompression
+    max_unpacked_mb: Positive = 200  # office files after decompression
     allow_private_urls: bool = False  # fetch web sources from one's own network too
     fetch_timeout_s: Positive = 20  # for one page with its redirects
     fetch_delay_s: float = Field(1.0, ge=0)  # between two requests to one site

@@ -1,4 +1,4 @@
-"""Opens docx and xlsx containers without trusting them: bombs and hostile XML stay outside.
+"""Opens office containers without trusting them: bombs and hostile XML stay outside.
 
 The central directory is checked before a byte is inflated, and every XML part is then inflated
 in small steps and counted, because the directory can lie.

@@ -13,7 +13,7 @@ class ParseLimits:
 
     max_pdf_pages: int
     max_text_chars: int
-    max_unpacked_bytes: int  # docx and xlsx after decompression
+    max_unpacked_bytes: int  # office files after decompression
     max_bytes: int  # the file as uploaded
 
     def __post_init__(self) -> None:

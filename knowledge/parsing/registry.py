@@ -29,7 +29,11 @@ _PARSERS = {
     ".htm": ("webpage", "parse_html"),
     ".pdf": ("pdf", "parse_pdf"),
     ".docx": ("office", "parse_docx"),
+    ".pptx": ("slides", "parse_pptx"),
     ".xlsx": ("tabular", "parse_xlsx"),
+    ".json": ("records", "parse_json"),
+    ".jsonl": ("records", "parse_jsonl"),
+    ".eml": ("mail", "parse_eml"),
     ".csv": ("tabular", "parse_csv"),
 }
 SUFFIXES = frozenset(_PARSERS)
@@ -49,12 +53,15 @@ _SIGNATURES = (
     (b"7z\xbc\xaf", "a 7-Zip archive"),
     (b"\x7fELF", "a program"),
 )
-_MAIN_PARTS = {".docx": ("word/", "a Word document"), ".xlsx": ("xl/", "an Excel workbook")}
+_MAIN_PARTS = {
+    ".docx": ("word/", "a Word document"),
+    ".xlsx": ("xl/", "an Excel workbook"),
+    ".pptx": ("ppt/", "a PowerPoint presentation"),
+}
 _HINTS = {
     ".doc": "save it as .docx",
     ".xls": "save it as .xlsx",
-    ".ppt": "save it as .pdf",
-    ".pptx": "save it as .pdf",
+    ".ppt": "save it as .pptx",
     ".rtf": "save it as .docx",
     ".odt": "save it as .docx",
     ".ods": "save it as .xlsx",

@@ -1,5 +1,6 @@
 """HTML → blocks: the words a visitor of the page reads, without its menus and scripts."""
 
+import codecs
 import contextlib
 import re
 from itertools import islice
@@ -110,7 +111,8 @@ def parse_html(name: str, data: bytes, limits: ParseLimits) -> ParsedDocument:
 
 def _decode(name: str, data: bytes) -> str:
     """Decodes as the page declares, where that holds, else by the bytes."""
-    declared = _CHARSET.search(data[:2048])
+    marked = data.startswith(codecs.BOM_UTF8)  # the mark goes before the declaration, as in HTML
+    declared = None if marked else _CHARSET.search(data[:2048])
     if declared:
         charset = declared.group(1).decode("ascii").lower()
         charset = {"gb2312": "gb18030", "gbk": "gb18030", "iso-8859-1": "cp1252"}.get(
