@@ -17,6 +17,7 @@ from bot.chat import ChatParts, ChatService
 from bot.company import CompanyTexts
 from bot.conversations import ConversationStore
 from bot.database import open_database
+from bot.document_uses import DocumentUses
 from bot.grounding import Grounder
 from bot.llm.base import ChatModel, GenerationParams
 from bot.prompting import PromptBuilder
@@ -24,6 +25,7 @@ from bot.quotation import Meaning, Quoter
 from bot.settings import Settings
 from bot.suggestions import Suggester
 from bot.turns import TurnStore
+from knowledge.document_edits import DocumentEditor
 from knowledge.embedding import Embedder, load_embedder
 from knowledge.ingestion import Ingestor
 from knowledge.job_run import IngestionOptions
@@ -33,6 +35,7 @@ from knowledge.relevance import RelevanceModel
 from knowledge.retrieval import HybridRetriever, RetrievalOptions
 from knowledge.search_indexes import SearchIndexes
 from knowledge.store import DocumentStore
+from knowledge.versions import VersionHistory
 from knowledge.words import WordSplitter
 from knowledge.worker import IngestionWorker
 
@@ -57,6 +60,8 @@ class KnowledgeStores:
     documents: DocumentStore
     jobs: JobStore
     ingestor: Ingestor
+    editor: DocumentEditor
+    versions: VersionHistory
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,9 @@ class Services:
     documents: DocumentStore
     jobs: JobStore
     ingestor: Ingestor
+    editor: DocumentEditor
+    versions: VersionHistory
+    document_uses: DocumentUses
     worker: IngestionWorker
     indexes: SearchIndexes
     retriever: HybridRetriever
@@ -160,6 +168,9 @@ def assemble(
         documents=stores.documents,
         jobs=stores.jobs,
         ingestor=stores.ingestor,
+        editor=stores.editor,
+        versions=stores.versions,
+        document_uses=DocumentUses(engine),
         worker=search.worker,
         indexes=search.indexes,
         retriever=search.retriever,
@@ -173,10 +184,14 @@ def assemble(
 def open_stores(settings: Settings, engine: Engine) -> KnowledgeStores:
     """Opens documents, jobs and intake, without loading a model."""
     uploads = _uploads(settings)
+    documents = DocumentStore(engine, uploads_dir=uploads)
+    ingestor = Ingestor(engine, uploads_dir=uploads, limits=_limits(settings))
     return KnowledgeStores(
-        documents=DocumentStore(engine, uploads_dir=uploads),
+        documents=documents,
         jobs=JobStore(engine),
-        ingestor=Ingestor(engine, uploads_dir=uploads, limits=_limits(settings)),
+        ingestor=ingestor,
+        editor=DocumentEditor(engine),
+        versions=VersionHistory(engine, documents, ingestor, uploads_dir=uploads),
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Engine, Row, func, insert, or_, select, update
 
 from bot.dialogue.state import DialogueState, Exchange
+from bot.document_uses import record_uses
 from bot.errors import AnswerInProgress, ConversationNotFound, MessageNotFound
 from bot.rows import reply_columns, reply_from
 from bot.tables import ConversationRow, MessageRow
@@ -165,6 +166,7 @@ class TurnStore:
                     updated_at=_now(),
                 )
             )
+            record_uses(connection, turn.conversation_id, result.reply.citations)
             if turn.supersedes is not None:
                 connection.execute(
                     update(MessageRow).where(MessageRow.id == replaced).values(superseded=True)

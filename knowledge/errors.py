@@ -6,6 +6,7 @@ KnowledgeError
 ├── FileTooLarge          more bytes than the limit allows
 ├── DuplicateDocument     another document already has that file name
 ├── DocumentNotFound      no live document, version or chunk of that id
+├── InvalidChange         a document cannot be changed in this way
 ├── JobNotFound           no job of that id
 ├── IndexMismatch         the index on disk was built by another embedder or format
 ├── IndexLocked           another process is writing this index
@@ -35,6 +36,10 @@ class DuplicateDocument(KnowledgeError):
 
 class DocumentNotFound(KnowledgeError):
     """There is no live document, version or chunk of that id."""
+
+
+class InvalidChange(KnowledgeError):
+    """A document cannot be changed in this way."""
 
 
 class JobNotFound(KnowledgeError):

@@ -5,8 +5,9 @@ a moment ago, by any process, is not returned even if an index still knows it.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from math import log
 from time import perf_counter
 
@@ -17,7 +18,7 @@ from knowledge.fusion import reciprocal_rank_fusion
 from knowledge.live_chunks import LiveChunk, load_live, passage_text
 from knowledge.relevance import N_PASSAGES, Evidence, RelevanceModel, features, word_share
 from knowledge.search_indexes import SearchIndexes
-from knowledge.types import Retrieval, ScoredChunk
+from knowledge.types import Audience, Retrieval, ScoredChunk
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,14 @@ class _Ranked:
     fused: list[tuple[int, float]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """How many passages, and for whom."""
+
+    top_k: int
+    audience: Audience
+
+
 class HybridRetriever:
     """Finds the passages of live documents that fit a question best.
 
@@ -67,6 +76,7 @@ class HybridRetriever:
         embedder: The embedder that filled them.
         options: Sizes.
         relevance: Judges what was found.
+        now: The clock that effective and expiry dates are held against.
     """
 
     def __init__(
@@ -77,19 +87,26 @@ class HybridRetriever:
         embedder: Embedder,
         options: RetrievalOptions,
         relevance: RelevanceModel,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._engine = engine
         self._indexes = indexes
         self._embedder = embedder
         self._options = options
         self._relevance = relevance
+        self._now = now
         if relevance.embedder != embedder.id:
             logger.warning(
                 "relevance was fitted for embedder %s, not %s", relevance.embedder, embedder.id
             )
 
-    def search(self, query: str, *, top_k: int | None = None) -> Retrieval:
-        """Returns the best `top_k` passages, how sure we are of them, and the time per stage."""
+    def search(
+        self, query: str, *, top_k: int | None = None, audience: Audience = Audience.CUSTOMER
+    ) -> Retrieval:
+        """Returns the best `top_k` passages, how sure we are of them, and the time per stage.
+
+        Who does not say `audience` gets what customers may see.
+        """
         clock = _Clock()
         wanted = top_k or self._options.top_k
         self._indexes.catch_up()
@@ -98,24 +115,25 @@ class HybridRetriever:
             return Retrieval(query=query, hits=(), relevance=0.0, timings_ms=clock.finish())
         vector = self._embedder.embed_queries([query])[0]  # (dim,)
         clock.lap("embed")
-        ranked, live = self._find(query, vector, wanted, clock)
+        ranked, live = self._find(query, vector, _Wanted(wanted, audience), clock)
         hits = _hits(ranked, live, wanted)
         relevance = self._relevance.predict(features(self._evidence(query, ranked, hits)))
         clock.lap("relevance")
         return Retrieval(query=query, hits=hits, relevance=relevance, timings_ms=clock.finish())
 
     def _find(
-        self, query: str, vector: Vectors, wanted: int, clock: "_Clock"
+        self, query: str, vector: Vectors, wanted: "_Wanted", clock: "_Clock"
     ) -> tuple[_Ranked, dict[int, LiveChunk]]:
         """Returns live candidates; looks further while hits that are gone starve the result."""
-        n_candidates = max(self._options.candidates, wanted)
+        now = self._now()
+        n_candidates = max(self._options.candidates, wanted.top_k)
         for round_ in range(_MAX_ROUNDS):
             dense = self._indexes.search_dense(vector, n_candidates)
             clock.lap("dense")
             lexical = self._indexes.search_lexical(query, n_candidates)
             clock.lap("lexical")
             ids = {id for id, _ in dense} | {id for id, _ in lexical}
-            live = load_live(self._engine, sorted(ids))
+            live = load_live(self._engine, sorted(ids), audience=wanted.audience, now=now)
             dense = [pair for pair in dense if pair[0] in live]
             lexical = [pair for pair in lexical if pair[0] in live]
             votes = [(id, 1.0) for id, _ in dense]
@@ -123,7 +141,7 @@ class HybridRetriever:
             fused = reciprocal_rank_fusion([votes, words])
             clock.lap("fuse")
             seen_all = n_candidates >= len(self._indexes)
-            if len(fused) >= wanted or seen_all or round_ == _MAX_ROUNDS - 1:
+            if len(fused) >= wanted.top_k or seen_all or round_ == _MAX_ROUNDS - 1:
                 break
             n_candidates *= 4
         return _Ranked(dense, lexical, fused), live
@@ -144,7 +162,8 @@ class HybridRetriever:
     def evidence(self, query: str) -> tuple[Evidence, tuple[ScoredChunk, ...]]:
         """Returns what a search of `query` is judged by, and its hits; for fitting relevance."""
         vector = self._embedder.embed_queries([query])[0]  # (dim,)
-        ranked, live = self._find(query, vector, self._options.top_k, _Clock())
+        wanted = _Wanted(self._options.top_k, Audience.CUSTOMER)
+        ranked, live = self._find(query, vector, wanted, _Clock())
         hits = _hits(ranked, live, self._options.top_k)
         return self._evidence(query, ranked, hits), hits
 

@@ -74,6 +74,7 @@ KINDS: dict[type[Exception], str] = {
     knowledge.DuplicateDocument: "conflict",
     knowledge.FileTooLarge: "too_large",
     knowledge.IndexLocked: "conflict",
+    knowledge.InvalidChange: "invalid",
     knowledge.JobNotFound: "job_not_found",
     knowledge.ParseFailed: "unreadable_file",
     knowledge.UnsupportedFormat: "unsupported_format",
