@@ -20,6 +20,7 @@ from bot.curated import CuratedStore
 from bot.curated_matching import CuratedMatcher
 from bot.curated_reply import CuratedReplies
 from bot.database import open_database
+from bot.document_uses import DocumentUses
 from bot.grounding import Grounder
 from bot.llm.base import ChatModel, GenerationParams
 from bot.prompting import PromptBuilder
@@ -31,6 +32,7 @@ from bot.turns import TurnStore
 from knowledge.archive import KnowledgeArchive
 from knowledge.chunk_edits import ChunkEditor
 from knowledge.chunk_questions import QuestionStore
+from knowledge.document_edits import DocumentEditor
 from knowledge.embedding import Embedder, load_by_id, load_embedder
 from knowledge.fetching import FetchOptions
 from knowledge.fusion import LearnedFusion
@@ -46,6 +48,7 @@ from knowledge.search_indexes import SearchIndexes
 from knowledge.sources import SourceStore
 from knowledge.store import DocumentStore
 from knowledge.types import ChunkId, ChunkQuestion, QuestionState
+from knowledge.versions import VersionHistory
 from knowledge.words import WordSplitter
 from knowledge.worker import IngestionWorker
 
@@ -73,6 +76,8 @@ class KnowledgeStores:
     ingestor: Ingestor
     sources: SourceStore
     archive: KnowledgeArchive
+    document_editor: DocumentEditor
+    versions: VersionHistory
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,9 @@ class Services:
     ingestor: Ingestor
     sources: SourceStore
     archive: KnowledgeArchive
+    document_editor: DocumentEditor
+    versions: VersionHistory
+    document_uses: DocumentUses
     worker: IngestionWorker
     indexes: SearchIndexes
     retriever: HybridRetriever
@@ -198,6 +206,9 @@ def assemble(
         ingestor=stores.ingestor,
         sources=stores.sources,
         archive=stores.archive,
+        document_editor=stores.document_editor,
+        versions=stores.versions,
+        document_uses=DocumentUses(engine),
         worker=search.worker,
         indexes=search.indexes,
         retriever=search.retriever,
@@ -219,12 +230,16 @@ def assemble(
 def open_stores(settings: Settings, engine: Engine) -> KnowledgeStores:
     """Opens documents, jobs and intake, without loading a model."""
     uploads = _uploads(settings)
+    documents = DocumentStore(engine, uploads_dir=uploads)
+    ingestor = Ingestor(engine, uploads_dir=uploads, limits=_limits(settings))
     return KnowledgeStores(
-        documents=DocumentStore(engine, uploads_dir=uploads),
+        documents=documents,
         jobs=JobStore(engine),
-        ingestor=Ingestor(engine, uploads_dir=uploads, limits=_limits(settings)),
+        ingestor=ingestor,
         sources=SourceStore(engine),
         archive=KnowledgeArchive(engine, uploads_dir=uploads),
+        document_editor=DocumentEditor(engine),
+        versions=VersionHistory(engine, documents, ingestor, uploads_dir=uploads),
     )
 
 

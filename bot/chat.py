@@ -35,7 +35,7 @@ from bot.types import (
     Reply,
 )
 from knowledge.errors import DocumentNotFound
-from knowledge.types import DocumentId
+from knowledge.types import Audience, DocumentId
 
 __all__ = ["ChatParts", "ChatService", "Turn", "VersionSource"]
 
@@ -167,22 +167,26 @@ class ChatService:
         """Returns the company's suggested questions that the documents answer."""
         return self._parts.suggester.starters(self._parts.company.get(language).suggestions)
 
-    def passage(self, message_id: MessageId, n: int) -> CitedPassage:
+    def passage(
+        self, message_id: MessageId, n: int, *, audience: Audience = Audience.CUSTOMER
+    ) -> CitedPassage:
         """Returns a citation's quote with its surroundings in the version that was cited.
 
         Raises:
-            MessageNotFound: no such message, or it has no citation `n`.
+            MessageNotFound: no such message, or it has no citation `n` that this audience may
+                read: the document may have become staff-only since.
         """
         reply = self._parts.conversations.message(message_id).reply
         cited = next((item for item in reply.citations if item.n == n), None) if reply else None
         if cited is None:
             raise MessageNotFound(f"Message {message_id!r} has no citation {n}.")
+        document_id = DocumentId(cited.document_id)
+        if audience is not Audience.STAFF and not self._parts.documents.is_public(document_id):
+            raise MessageNotFound(f"Citation {n} of message {message_id!r} is not for customers.")
         before = after = ""
         if cited.start is not None and cited.end is not None:
             with contextlib.suppress(DocumentNotFound):  # removed since: the quote alone
-                text = self._parts.documents.version(
-                    DocumentId(cited.document_id), cited.version
-                ).text
+                text = self._parts.documents.version(document_id, cited.version).text
                 before = text[max(0, cited.start - _AROUND_CHARS) : cited.start]
                 after = text[cited.end : cited.end + _AROUND_CHARS]
         return CitedPassage(

@@ -52,6 +52,10 @@ class VersionSource(Protocol):
         """Returns the version's text; raises DocumentNotFound after the document's removal."""
         ...
 
+    def is_public(self, document_id: DocumentId) -> bool:
+        """False for a document that staff alone may read."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class ChatParts:

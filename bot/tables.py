@@ -73,6 +73,17 @@ class MessageRow(Base):
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime())
 
 
+class DocumentUseRow(Base):
+    """A conversation in which a document was cited, once however often."""
+
+    __tablename__ = "document_uses"
+
+    document_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    conversation_id: Mapped[str] = mapped_column(
+        ForeignKey("conversations.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+
+
 class FeedbackRow(Base):
     """The customer's thumb on one answer; a second vote replaces the first."""
 

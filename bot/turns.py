@@ -29,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from bot.dialogue.state import DialogueState, Exchange
+from bot.document_uses import record_uses
 from bot.errors import AnswerInProgress, ConversationNotFound, MessageNotFound
 from bot.rows import reply_columns, reply_from
 from bot.tables import ConversationRow, MessageRow
@@ -176,6 +177,7 @@ class TurnStore:
                     updated_at=_now(),
                 )
             )
+            record_uses(connection, turn.conversation_id, result.reply.citations)
             if turn.supersedes is not None:
                 connection.execute(
                     update(MessageRow)

@@ -9,6 +9,7 @@ KnowledgeError
 ├── ChunkNotFound         no passage of that id in a live version
 ├── EditRejected          the new words of a passage or question cannot be taken
 ├── EditConflict          the document is being worked on, so its words cannot change now
+├── InvalidChange         a document cannot be changed in this way
 ├── JobNotFound           no job of that id
 ├── IndexMismatch         the index on disk was built by another embedder or format
 ├── IndexLocked           another process is writing this index
@@ -57,6 +58,10 @@ class EditRejected(KnowledgeError):
 
 class EditConflict(KnowledgeError):
     """The document is being worked on, so its words cannot change now."""
+
+
+class InvalidChange(KnowledgeError):
+    """A document cannot be changed in this way."""
 
 
 class JobNotFound(KnowledgeError):

@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 PARSE_LIMIT_S = 300.0
 _POLL_S = 0.05
 _HAN = re.compile(r"[\u3400-\u9fff]")
+_WORD = re.compile(r"[^\W\u3400-\u9fff]+")
 _LATIN_WORD = re.compile(r"[A-Za-z]{2,}")
 
 _PARSED, _SPLIT, _EMBEDDED = 0.08, 0.1, 0.97
@@ -217,7 +218,9 @@ def _switch(run: JobRun, upload: Upload, parsed: ParsedDocument, kept: Revision)
         old_sha256 = document.sha256
         document.name = document.live_name = upload.name
         document.title = parsed.title[:500]
-        document.language = guess_language(parsed.text)
+        if not document.language_is_set:
+            document.language = guess_language(parsed.text)
+        document.n_words = count_words(parsed.text)
         document.status, document.error = DocumentStatus.READY, None
         document.version, document.n_chunks = upload.version, len(new)
         document.size_bytes, document.sha256 = upload.size_bytes, upload.sha256
@@ -229,6 +232,11 @@ def _switch(run: JobRun, upload: Upload, parsed: ParsedDocument, kept: Revision)
         if old_sha256 != upload.sha256:
             UploadFolder(run.options.uploads_dir).discard_unused(session, old_sha256)
     logger.info("document %s is ready, %d chunks", run.claim.job.document_id, len(new))
+
+
+def count_words(text: str) -> int:
+    """Returns how many words a text has; a Chinese character counts as one."""
+    return len(_HAN.findall(text)) + len(_WORD.findall(text))
 
 
 def guess_language(text: str) -> str | None:

@@ -1,13 +1,15 @@
 """Which chunks may be found right now, and the outbox that tells every process of changes.
 
-A chunk is live when it is enabled and belongs to the live version of a document that is not
-deleted. Whoever changes that, records the chunk ids with `record_changes` in the same
+A chunk is live when it is enabled and belongs to the live version of a document that is neither
+deleted nor archived. Whoever changes that, records the chunk ids with `record_changes` in the same
 transaction; whoever keeps an index, reads the ids and looks the chunks up again. So an entry
-says only "look again", and applying one twice, late or out of order does no harm.
+says only "look again", and applying one twice, late or out of order does no harm. Customers find
+less than what is live, see `is_for`: that holds at every search, as no entry tells of a date.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 import numpy as np
@@ -19,15 +21,25 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    or_,
     select,
     text,
+    true,
 )
 from sqlalchemy.orm import Session
 
 from knowledge.embedding import Vectors
 from knowledge.parts import all_vectors
 from knowledge.tables import ChunkChangeRow, ChunkQuestionRow, ChunkRow, DocumentRow
-from knowledge.types import Chunk, ChunkId, ChunkOrigin, DocumentId, QuestionState
+from knowledge.types import (
+    Audience,
+    Chunk,
+    ChunkId,
+    ChunkOrigin,
+    DocumentId,
+    QuestionState,
+    Visibility,
+)
 
 #: SQLite allows 32,766 bound values in a statement; this keeps far away from it.
 _GROUP = 500
@@ -82,7 +94,22 @@ def is_live() -> ColumnElement[bool]:
         DocumentRow.id == ChunkRow.document_id,
         DocumentRow.version == ChunkRow.version,
         DocumentRow.deleted_at.is_(None),
+        DocumentRow.archived_at.is_(None),
         ChunkRow.enabled,
+    )
+
+
+def is_for(audience: Audience, now: datetime) -> ColumnElement[bool]:
+    """Returns the SQL condition over `documents` that this audience may be answered from one.
+
+    Anything but staff is a customer, so that a mistake shows too little, never too much.
+    """
+    if audience is Audience.STAFF:
+        return true()
+    return and_(
+        DocumentRow.visibility == Visibility.PUBLIC,
+        or_(DocumentRow.effective_from.is_(None), DocumentRow.effective_from <= now),
+        or_(DocumentRow.expires_at.is_(None), DocumentRow.expires_at > now),
     )
 
 
@@ -221,8 +248,10 @@ def load_indexable(engine: Engine, ids: Sequence[int]) -> Iterator[list[Indexabl
         ]
 
 
-def load_live(engine: Engine, ids: Sequence[int]) -> dict[int, LiveChunk]:
-    """Returns those of `ids` that are live at this moment, by id, in one statement."""
+def load_live(
+    engine: Engine, ids: Sequence[int], *, audience: Audience, now: datetime
+) -> dict[int, LiveChunk]:
+    """Returns those of `ids` that this audience may find at `now`, by id, in one statement."""
     columns = (
         ChunkRow.id,
         ChunkRow.document_id,
@@ -239,7 +268,9 @@ def load_live(engine: Engine, ids: Sequence[int]) -> dict[int, LiveChunk]:
         DocumentRow.title,
     )
     with engine.connect() as connection:
-        rows = connection.execute(select(*columns).where(is_live(), ChunkRow.id.in_(ids))).all()
+        rows = connection.execute(
+            select(*columns).where(is_live(), is_for(audience, now), ChunkRow.id.in_(ids))
+        ).all()
         questions = _questions(connection, ids)
     return {
         row.id: LiveChunk(

@@ -7,8 +7,9 @@ a moment ago, by any process, is not returned even if an index still knows it.
 import logging
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from math import log
 from time import perf_counter
 
@@ -23,7 +24,7 @@ from knowledge.relevance import N_PASSAGES, Evidence, RelevanceModel, features, 
 from knowledge.search_indexes import SearchIndexes
 from knowledge.search_settings import RetrievalOptions, SearchSettings
 from knowledge.terms import TermStore
-from knowledge.types import Retrieval, ScoredChunk
+from knowledge.types import Audience, Retrieval, ScoredChunk
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +61,14 @@ class _Candidates:
     live: dict[int, LiveChunk]
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What to search with, and for whom."""
+
+    options: RetrievalOptions
+    audience: Audience
+
+
 class HybridRetriever:
     """Finds the passages of live documents that fit a question best.
 
@@ -70,6 +79,7 @@ class HybridRetriever:
         options: In force until others are applied.
         relevance: Judges what was found.
         fusion: Learned weights; where they are of another embedder, ranks are joined.
+        now: The clock that effective and expiry dates are held against.
     """
 
     def __init__(
@@ -81,6 +91,7 @@ class HybridRetriever:
         options: RetrievalOptions,
         relevance: RelevanceModel,
         fusion: LearnedFusion | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._engine = engine
         self._indexes = indexes
@@ -89,13 +100,19 @@ class HybridRetriever:
         self._relevance = relevance
         self.terms = TermStore(engine)
         self._fusion = fusion if fusion and fusion.embedder == embedder.id else None
+        self._now = now
         if relevance.embedder != embedder.id:
             logger.warning(
                 "relevance was fitted for embedder %s, not %s", relevance.embedder, embedder.id
             )
 
     def search(
-        self, query: str, *, top_k: int | None = None, options: RetrievalOptions | None = None
+        self,
+        query: str,
+        *,
+        top_k: int | None = None,
+        options: RetrievalOptions | None = None,
+        audience: Audience = Audience.CUSTOMER,
     ) -> Retrieval:
         """Returns the best `top_k` passages, how sure we are of them, and the time per stage.
 
@@ -103,15 +120,17 @@ class HybridRetriever:
             query: As the customer wrote it.
             top_k: Instead of the number in the settings.
             options: To try instead of the settings in force.
+            audience: Who does not say it gets what customers may see.
         """
         options = options or self.settings.current()
         options = replace(options, top_k=top_k) if top_k else options
+        wanted = _Wanted(options, audience)
         generation = self._indexes.generation
-        found = self._search(query, options)
+        found = self._search(query, wanted)
         # Another embedder took over in between: its index cannot be asked with the old vector.
-        return found if generation == self._indexes.generation else self._search(query, options)
+        return found if generation == self._indexes.generation else self._search(query, wanted)
 
-    def _search(self, query: str, options: RetrievalOptions) -> Retrieval:
+    def _search(self, query: str, wanted: "_Wanted") -> Retrieval:
         clock = _Clock()
         self._indexes.catch_up()
         clock.lap("refresh")
@@ -120,8 +139,8 @@ class HybridRetriever:
         asked = self._expand(query)
         vectors = self._embed(asked)
         clock.lap("embed")
-        ranked, live = self._find(asked, vectors, options, clock)
-        hits = _hits(ranked, live, options)
+        ranked, live = self._find(asked, vectors, wanted, clock)
+        hits = _hits(ranked, live, wanted.options)
         relevance = self._relevance.predict(features(self._evidence(asked, ranked, hits, live)))
         clock.lap("relevance")
         return Retrieval(
@@ -129,30 +148,30 @@ class HybridRetriever:
             hits=hits,
             relevance=relevance,
             timings_ms=clock.finish(),
-            settings=asdict(options),
+            settings=asdict(wanted.options),
         )
 
     def _find(
-        self, asked: Expansion, vectors: Vectors, options: RetrievalOptions, clock: "_Clock"
+        self, asked: Expansion, vectors: Vectors, wanted: "_Wanted", clock: "_Clock"
     ) -> tuple[_Ranked, dict[int, LiveChunk]]:
         """Returns live candidates; looks further while hits that are gone starve the result."""
-        wanted = options.top_k
-        n_candidates = max(options.candidates, wanted)
+        now, options = self._now(), wanted.options
+        n_candidates = max(options.candidates, options.top_k)
         for round_ in range(_MAX_ROUNDS):
             dense = self._dense(vectors, n_candidates)
             clock.lap("dense")
             lexical = self._indexes.search_lexical(asked.widened, n_candidates)
             clock.lap("lexical")
             ids = {id for id, _ in dense} | {id for id, _ in lexical}
-            live = load_live(self._engine, sorted(ids))
+            live = load_live(self._engine, sorted(ids), audience=wanted.audience, now=now)
             dense = [pair for pair in dense if pair[0] in live]
             lexical = [pair for pair in lexical if pair[0] in live]
             fused = self._fuse(asked, _Candidates(dense, lexical, live), options)
             pinned = {id for id in ids & live.keys() if live[id].chunk.pinned}
-            fused = lift_pinned(fused, pinned, cosines=dense, top_k=wanted)
+            fused = lift_pinned(fused, pinned, cosines=dense, top_k=options.top_k)
             clock.lap("fuse")
             seen_all = n_candidates >= len(self._indexes)
-            if len(fused) >= wanted or seen_all or round_ == _MAX_ROUNDS - 1:
+            if len(fused) >= options.top_k or seen_all or round_ == _MAX_ROUNDS - 1:
                 break
             n_candidates *= 4
         return _Ranked(dense, lexical, fused), live
@@ -224,7 +243,8 @@ class HybridRetriever:
         """Returns what a search of `query` is judged by, and its hits; for fitting relevance."""
         asked = self._expand(query)
         options = self.settings.current()
-        ranked, live = self._find(asked, self._embed(asked), options, _Clock())
+        wanted = _Wanted(options, Audience.CUSTOMER)
+        ranked, live = self._find(asked, self._embed(asked), wanted, _Clock())
         hits = _hits(ranked, live, options)
         return self._evidence(asked, ranked, hits, live), hits
 

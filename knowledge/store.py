@@ -21,6 +21,7 @@ from knowledge.types import (
     DocumentStatus,
     DocumentVersion,
     JobId,
+    Visibility,
 )
 from knowledge.uploads import UploadFolder
 
@@ -49,23 +50,23 @@ class DocumentStore:
             .order_by(DocumentRow.updated_at.desc(), DocumentRow.id)
         )
         with Session(self._engine) as session:
-            return [_document(row) for row in session.scalars(query)]
+            return [document_from(row) for row in session.scalars(query)]
 
     def get(self, document_id: DocumentId) -> Document:
         """Returns one document; raises `DocumentNotFound`."""
         with Session(self._engine) as session:
-            return _document(_row(session, document_id))
+            return document_from(live_row(session, document_id))
 
     def find_by_name(self, name: str) -> Document | None:
         """Returns the live document of that file name, if any."""
         with Session(self._engine) as session:
             row = session.scalar(select(DocumentRow).where(DocumentRow.live_name == name))
-            return _document(row) if row is not None else None
+            return document_from(row) if row is not None else None
 
     def chunks(self, document_id: DocumentId) -> Sequence[Chunk]:
         """Returns the live version's chunks in the document's order; raises `DocumentNotFound`."""
         with Session(self._engine) as session:
-            row = _row(session, document_id)
+            row = live_row(session, document_id)
             chunks = session.scalars(
                 select(ChunkRow)
                 .where(ChunkRow.document_id == row.id, ChunkRow.version == row.version)
@@ -80,7 +81,7 @@ class DocumentStore:
             DocumentNotFound: the document was removed, or has no such version.
         """
         with Session(self._engine) as session:
-            row = _row(session, document_id)
+            row = live_row(session, document_id)
             wanted = row.version if version is None else version
             found = session.get(DocumentVersionRow, (row.id, wanted))
             if found is None or wanted > row.version:
@@ -91,7 +92,16 @@ class DocumentStore:
                 name=found.name,
                 title=found.title,
                 text=found.text,
+                sha256=found.sha256,
+                author=found.author,
+                created_at=found.created_at,
             )
+
+    def is_public(self, document_id: DocumentId) -> bool:
+        """False for what staff alone may read; what was removed has nothing left to hide."""
+        with Session(self._engine) as session:
+            row = session.get(DocumentRow, document_id)
+            return row is None or row.visibility == Visibility.PUBLIC
 
     def remove(self, document_id: DocumentId, *, actor: str) -> None:
         """Takes a document with its texts, chunks and bytes away; searches miss it at once.
@@ -132,14 +142,16 @@ def _contents(session: Session, document_id: DocumentId) -> set[str]:
     return uploaded | {session.get_one(DocumentRow, document_id).sha256}
 
 
-def _row(session: Session, document_id: DocumentId) -> DocumentRow:
+def live_row(session: Session, document_id: DocumentId) -> DocumentRow:
+    """Returns the row of a document that is not removed; raises `DocumentNotFound`."""
     row = session.get(DocumentRow, document_id)
     if row is None or row.deleted_at is not None:
         raise DocumentNotFound(f"There is no document {document_id!r}.")
     return row
 
 
-def _document(row: DocumentRow) -> Document:
+def document_from(row: DocumentRow) -> Document:
+    """Returns a row as a value."""
     return Document(
         id=DocumentId(row.id),
         name=row.name,
@@ -154,6 +166,13 @@ def _document(row: DocumentRow) -> Document:
         language=row.language,
         error=row.error,
         job_id=JobId(row.job_id) if row.job_id else None,
+        visibility=Visibility(row.visibility),
+        tags=tuple(row.tags),
+        language_is_set=row.language_is_set,
+        effective_from=row.effective_from,
+        expires_at=row.expires_at,
+        archived_at=row.archived_at,
+        n_words=row.n_words,
     )
 
 

@@ -83,6 +83,13 @@ class DocumentRow(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime())
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime())
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime())
+    visibility: Mapped[str] = mapped_column(String(16), default="public", server_default="public")
+    tags: Mapped[list[str]] = mapped_column(JSON, default=list, server_default="[]")
+    language_is_set: Mapped[bool] = mapped_column(default=False, server_default=false())
+    effective_from: Mapped[datetime | None] = mapped_column(UtcDateTime())
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime())
+    archived_at: Mapped[datetime | None] = mapped_column(UtcDateTime())
+    n_words: Mapped[int | None] = mapped_column(Integer)  # None: taken in before they were counted
 
 
 class DocumentVersionRow(Base):

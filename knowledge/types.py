@@ -79,6 +79,20 @@ class DocumentStatus(StrEnum):
     FAILED = "failed"
 
 
+class Visibility(StrEnum):
+    """Who may be answered from a document."""
+
+    PUBLIC = "public"
+    STAFF = "staff"
+
+
+class Audience(StrEnum):
+    """For whom a search is made; customers find only what is public and in force."""
+
+    CUSTOMER = "customer"
+    STAFF = "staff"
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """An uploaded file; `name` is the file's name and is unique among live documents."""
@@ -96,6 +110,13 @@ class Document:
     language: str | None = None
     error: str | None = None
     job_id: JobId | None = None  # the newest job that works or worked on it
+    visibility: Visibility = Visibility.PUBLIC
+    tags: tuple[str, ...] = ()
+    language_is_set: bool = False  # by a person; else it was guessed
+    effective_from: datetime | None = None  # customers find it from this moment on
+    expires_at: datetime | None = None  # and until just before this one
+    archived_at: datetime | None = None
+    n_words: int | None = None
 
 
 class ChunkOrigin(StrEnum):
@@ -160,6 +181,9 @@ class DocumentVersion:
     name: str
     title: str
     text: str
+    sha256: str = ""
+    author: str = ""
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from knowledge.tables import DocumentRow, JobRow
+from knowledge.tables import DocumentRow, DocumentVersionRow, JobRow
 from knowledge.types import JobState
 
 
@@ -46,7 +46,7 @@ class UploadFolder:
         return (self._path / sha256).read_bytes()
 
     def discard_unused(self, session: Session, sha256: str) -> None:
-        """Deletes the content unless a live document or an open job still needs it.
+        """Deletes the content unless a version, a live document or an open job still needs it.
 
         Called last in the transaction that drops the use, so that no upload slips in between.
         """
@@ -57,7 +57,8 @@ class UploadFolder:
         payloads = select(JobRow.payload).where(
             JobRow.state.in_((JobState.QUEUED, JobState.RUNNING))
         )
-        if session.scalar(documents.limit(1)) is not None:
+        versions = select(DocumentVersionRow.version).where(DocumentVersionRow.sha256 == sha256)
+        if any(session.scalar(query.limit(1)) is not None for query in (documents, versions)):
             return
         if any(payload.get("sha256") == sha256 for payload in session.scalars(payloads)):
             return

@@ -80,6 +80,7 @@ KINDS: dict[type[Exception], str] = {
     knowledge.EditRejected: "invalid",
     knowledge.FileTooLarge: "too_large",
     knowledge.IndexLocked: "conflict",
+    knowledge.InvalidChange: "invalid",
     knowledge.JobNotFound: "job_not_found",
     knowledge.ParseFailed: "unreadable_file",
     knowledge.ArchiveRejected: "invalid",

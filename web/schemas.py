@@ -263,7 +263,7 @@ class UploadAccepted(_Out):
 
 
 class DocumentOut(_Out):
-    """An uploaded file; `text` only where one document was asked for."""
+    """An uploaded file."""
 
     id: str
     name: str
@@ -277,19 +277,6 @@ class DocumentOut(_Out):
     job_id: str | None
     created_at: datetime
     updated_at: datetime
-
-
-class DocumentText(DocumentOut):
-    """A document with the stored text that citations point into."""
-
-    text: str
-
-
-class DocumentList(_Out):
-    """All live documents."""
-
-    items: list[DocumentOut]
-    total: int
 
 
 class ChunkOut(_Out):

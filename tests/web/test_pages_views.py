@@ -40,11 +40,13 @@ from knowledge.types import (
     QuestionState,
     Retrieval,
     ScoredChunk,
+    Visibility,
 )
 from web.ui import chat_view, chunks_view, curated_view, knowledge_view, transcripts_view
 from web.ui.chat_view import OpenConversation
 from web.ui.chunks_view import Shown
 from web.ui.company import company_form
+from web.ui.documents_view import Care
 from web.ui.language import choose_language, other
 from web.ui.markup import Words, moment
 
@@ -232,9 +234,13 @@ def test_scores_and_times_of_every_stage_are_shown() -> None:
 @pytest.mark.parametrize(
     ("job", "may_write", "acts"),
     [
-        (JOB, True, ["chunks", "cancel", "replace", "delete"]),
-        (replace(JOB, state=JobState.FAILED), True, ["chunks", "retry", "replace", "delete"]),
-        (None, True, ["chunks", "replace", "delete"]),
+        (JOB, True, ["chunks", "cancel", "make_staff", "archive", "replace", "delete"]),
+        (
+            replace(JOB, state=JobState.FAILED),
+            True,
+            ["chunks", "retry", "make_staff", "archive", "replace", "delete"],
+        ),
+        (None, True, ["chunks", "make_staff", "archive", "replace", "delete"]),
         (JOB, False, ["chunks"]),
     ],
 )
@@ -309,3 +315,11 @@ def test_every_text_of_the_pages_is_used() -> None:
         if not re.search(rf"[\"'.]{name}[\"']", code) and not name.startswith(built)
     }
     assert unused == set()
+
+
+def test_health_use_and_tags_of_a_document_are_shown_escaped() -> None:
+    document = replace(DOCUMENT, tags=("<b>price</b>",), visibility=Visibility.STAFF)
+    facts = Care(document.updated_at, 10, {document.id: 7})
+    html = knowledge_view.documents([document], {}, WORDS, may_write=True, facts=facts)
+    assert "<b>price" not in html
+    assert ">7</td>" in html

@@ -1,6 +1,5 @@
 """Documents: upload, list, read, replace, remove."""
 
-from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, File, Form, Query, Response, UploadFile
@@ -12,7 +11,19 @@ from knowledge.preview import check_rule
 from knowledge.types import DocumentId, SplitKind, SplitRule
 from web.chunk_schemas import PreviewOut
 from web.dependencies import DocumentReader, DocumentWriter, ServicesDep
-from web.schemas import ChunkList, DocumentList, DocumentText, UploadAccepted
+from web.document_schemas import (
+    DiffOut,
+    DiffPartOut,
+    DocumentFilter,
+    DocumentPatch,
+    ManagedDocument,
+    ManagedDocumentList,
+    ManagedDocumentText,
+    VersionList,
+    VersionOut,
+    managed,
+)
+from web.schemas import ChunkList, UploadAccepted
 
 
 def _split_rule(
@@ -27,6 +38,7 @@ def _split_rule(
 RuleDep = Annotated[SplitRule | None, Depends(_split_rule)]
 router = APIRouter(prefix="/documents", tags=["documents"])
 Upload = Annotated[UploadFile, File()]
+VersionNumber = Annotated[int, Query(ge=1, le=2**31 - 1)]
 
 
 @router.post("", status_code=202)
@@ -48,11 +60,14 @@ def preview(file: Upload, user: DocumentWriter, services: ServicesDep, rule: Rul
     return {"items": spans, "total": len(spans)}
 
 
-@router.get("", response_model=DocumentList)
-def list_documents(user: DocumentReader, services: ServicesDep) -> object:
-    """Returns all live documents with their status."""
-    documents = services.documents.list()
-    return {"items": documents, "total": len(documents)}
+@router.get("")
+def list_documents(
+    user: DocumentReader, services: ServicesDep, wanted: Annotated[DocumentFilter, Query()]
+) -> ManagedDocumentList:
+    """Returns the live documents that fit, with status, health and use."""
+    uses = services.document_uses.counts()
+    items = [managed(d, services, uses) for d in services.documents.list() if wanted.fits(d)]
+    return ManagedDocumentList.model_validate({"items": items, "total": len(items)})
 
 
 @router.get("/{document_id}")
@@ -61,14 +76,55 @@ def read(
     user: DocumentReader,
     services: ServicesDep,
     version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
-) -> DocumentText:
+) -> ManagedDocumentText:
     """Returns a document with the text that parsing stored, of any version."""
     document = services.documents.get(DocumentId(document_id))
     if version is None and document.version == 0:  # the first version is not ready yet
-        return DocumentText.model_validate(asdict(document) | {"text": ""})
+        return ManagedDocumentText.model_validate(managed(document, services) | {"text": ""})
     stored = services.documents.version(document.id, version)
     shown = {name: getattr(stored, name) for name in ("version", "name", "title", "text")}
-    return DocumentText.model_validate(asdict(document) | shown)
+    return ManagedDocumentText.model_validate(managed(document, services) | shown)
+
+
+@router.patch("/{document_id}")
+def change(
+    document_id: str, body: DocumentPatch, user: DocumentWriter, services: ServicesDep
+) -> ManagedDocument:
+    """Changes who may read a document, when it holds, its tags, language or archive."""
+    wanted = body.change()
+    document = services.document_editor.change(DocumentId(document_id), wanted)
+    audit.record(services.engine, user.name, action="document.change", target=document_id,
+                 detail={"fields": wanted.names()})  # fmt: skip
+    return ManagedDocument.model_validate(managed(document, services))
+
+
+@router.get("/{document_id}/versions")
+def list_versions(document_id: str, user: DocumentReader, services: ServicesDep) -> VersionList:
+    """Returns all versions with who made them when."""
+    found = services.versions.list(DocumentId(document_id))
+    items = [VersionOut.model_validate(version) for version in found]
+    return VersionList(items=items, total=len(items))
+
+
+@router.get("/{document_id}/diff")
+def diff(
+    document_id: str, user: DocumentReader, services: ServicesDep, old: VersionNumber,
+    new: VersionNumber,
+) -> DiffOut:  # fmt: skip
+    """Compares the texts of two versions, sentence by sentence."""
+    parts = services.versions.diff(DocumentId(document_id), old, new)
+    return DiffOut(old=old, new=new, parts=[DiffPartOut.model_validate(part) for part in parts])
+
+
+@router.post("/{document_id}/rollback", status_code=202)
+def rollback(
+    document_id: str, version: VersionNumber, user: DocumentWriter, services: ServicesDep
+) -> UploadAccepted:
+    """Makes an older version the newest one; nothing of the history is lost."""
+    target, job_id = services.versions.rollback(DocumentId(document_id), version, author=user.name)
+    audit.record(services.engine, user.name, action="document.rollback", target=document_id,
+                 detail={"version": version})  # fmt: skip
+    return UploadAccepted(document_id=target, job_id=job_id)
 
 
 @router.put("/{document_id}", status_code=202)

@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from bot.chat import Turn
 from bot.events import Failure
 from bot.types import ConversationId, MessageId
+from knowledge.types import Audience
 from web.dependencies import (
     ContextDep,
     OwnConversation,
@@ -66,8 +67,9 @@ def give_feedback(
 def open_citation(request: Request, message_id: str, n: int, services: ServicesDep) -> object:
     """Returns the cited passage with its surroundings, and nothing else of the document."""
     message = services.conversations.message(MessageId(message_id))
-    readable_conversation(request, message.conversation_id)
-    return services.chat.passage(message.id, n)
+    _, for_staff = readable_conversation(request, message.conversation_id)
+    audience = Audience.STAFF if for_staff else Audience.CUSTOMER
+    return services.chat.passage(message.id, n, audience=audience)
 
 
 async def _answer(

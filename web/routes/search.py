@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from knowledge.types import ScoredChunk
+from knowledge.types import Audience, ScoredChunk
 from web.dependencies import Searcher, ServicesDep
 from web.schemas import HitOut, SearchOut
 
@@ -17,9 +17,10 @@ def search(
     services: ServicesDep,
     q: Annotated[str, Query(min_length=1, max_length=4000)],
     top_k: Annotated[int | None, Query(ge=1, le=50)] = None,
+    audience: Audience = Audience.CUSTOMER,
 ) -> SearchOut:
-    """Searches with the retriever that answers customers."""
-    found = services.retriever.search(q, top_k=top_k)
+    """Searches with the retriever that answers customers, or also in what is for staff."""
+    found = services.retriever.search(q, top_k=top_k, audience=audience)
     return SearchOut(
         hits=[_hit(hit) for hit in found.hits],
         relevance=found.relevance,

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from web.errors import HttpProblem, describe
 from web.security import may
 from web.ui import chunks, knowledge_view
 from web.ui.chunks import ChunkPanel
+from web.ui.documents_view import CHANGES, Care
 from web.ui.markup import escape, notice
 from web.ui.staff import EXPECTED, QUIET, Desk, piece, sent, staff_script
 
@@ -31,6 +33,7 @@ _RECORDED = {
     "delete": "document.remove",
     "cancel": "job.cancel",
     "retry": "job.retry",
+    **dict.fromkeys(CHANGES, "document.change"),
 }
 
 View = tuple[Any, ...]
@@ -136,6 +139,8 @@ class KnowledgePage:
             name = self._services.documents.get(document_id).name
             label = self.words.plain("replace_with", document=name)
             picker, target = gr.update(visible=True, label=label, value=None), document_id
+        elif act in CHANGES:
+            self._services.document_editor.change(document_id, CHANGES[act])
         elif act == "delete":
             name = self._services.documents.get(document_id).name
             self._services.documents.remove(document_id, actor=user.name)
@@ -189,7 +194,15 @@ class KnowledgePage:
         jobs = self._jobs({document.job_id for document in shown if document.job_id})
         by_document = {d.id: jobs[d.job_id] for d in shown if d.job_id in jobs}
         table = knowledge_view.documents(
-            shown, by_document, self.words, may_write=may(user, "documents.write")
+            shown,
+            by_document,
+            self.words,
+            may_write=may(user, "documents.write"),
+            facts=Care(
+                datetime.now(UTC),
+                self._services.settings.knowledge.stale_after_days,
+                self._services.document_uses.counts(),
+            ),
         )
         is_busy = any(knowledge_view.is_open(job) for job in by_document.values())
         return table, gr.Timer(active=is_busy)

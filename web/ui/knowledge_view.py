@@ -1,6 +1,7 @@
 """The knowledge page as HTML: documents, their passages, and what a search finds."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 from knowledge.types import (
     Document,
@@ -12,11 +13,13 @@ from knowledge.types import (
     ScoredChunk,
 )
 from web.ui.chunks_view import place
+from web.ui.documents_view import Care, care, care_actions
 from web.ui.markup import Words, button, escape, moment, table
 
 _OPEN = (JobState.QUEUED, JobState.RUNNING)
 _STAGES = ("parsing", "embedding", "indexing")
 _KIB = 1024
+_STALE_AFTER_DAYS = 365
 
 
 def is_open(job: Job | None) -> bool:
@@ -25,17 +28,25 @@ def is_open(job: Job | None) -> bool:
 
 
 def documents(
-    shown: Sequence[Document], jobs: Mapping[DocumentId, Job], words: Words, *, may_write: bool
+    shown: Sequence[Document],
+    jobs: Mapping[DocumentId, Job],
+    words: Words,
+    *,
+    may_write: bool,
+    facts: Care | None = None,
 ) -> str:
     """Returns the table of documents with their status and what can be done with each."""
     if not shown:
         return f'<p class="k-empty">{words("no_documents")}</p>'
-    headings = ("document", "status", "passages", "size", "updated", "actions")
+    facts = facts or Care(datetime.now(UTC), _STALE_AFTER_DAYS)
+    headings = ("document", "status", "care", "passages", "used", "size", "updated", "actions")
     rows = [
         (
             _name(document),
             _status(document, jobs.get(document.id), words),
+            care(document, facts, words),
             str(document.n_chunks),
+            str(facts.uses.get(document.id, 0)),
             size(document.size_bytes),
             moment(document.updated_at),
             _actions(document, jobs.get(document.id), words, may_write=may_write),
@@ -126,6 +137,7 @@ def _actions(document: Document, job: Job | None, words: Words, *, may_write: bo
         acts.append(button("retry", words("retry"), job=job.id))
     if may_write:
         question = words.plain("delete_confirm", document=document.name)
+        acts.append(care_actions(document, words))
         acts.append(button("replace", words("replace"), id=document.id))
         acts.append(
             button("delete", words("delete"), kind="k-danger", id=document.id, confirm=question)

@@ -1,0 +1,130 @@
+"""Bodies about looking after documents: changes, health, versions, differences."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from bot.assembly import Services
+from knowledge.document_edits import DocumentChange
+from knowledge.health import health_of
+from knowledge.types import Document, DocumentStatus, Visibility
+from web.schemas import DocumentOut
+
+Tag = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[^\x00]*$")]
+
+
+class DocumentPatch(BaseModel):
+    """What is absent stays; null takes a date away, or guesses the language again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    visibility: Visibility = Visibility.PUBLIC
+    tags: Annotated[list[Tag], Field(max_length=20)] = []
+    language: Literal["zh", "en"] | None = None
+    effective_from: AwareDatetime | None = None
+    expires_at: AwareDatetime | None = None
+    archived: bool = False
+
+    def change(self) -> DocumentChange:
+        """Returns the fields that were sent."""
+        sent = {name: getattr(self, name) for name in self.model_fields_set}
+        if "tags" in sent:
+            sent["tags"] = tuple(sent["tags"])
+        return DocumentChange(**sent)
+
+
+class DocumentFilter(BaseModel):
+    """Which documents a list shows; all conditions must hold."""
+
+    tag: Annotated[str, Field(max_length=40)] | None = None
+    status: DocumentStatus | Literal["archived"] | None = None
+    visibility: Visibility | None = None
+    q: Annotated[str, Field(max_length=200)] = ""  # part of the name or title
+
+    def fits(self, document: Document) -> bool:
+        """True when the document is wanted."""
+        status = "archived" if document.archived_at is not None else document.status
+        return (
+            (self.tag is None or self.tag in document.tags)
+            and (self.status is None or self.status == status)
+            and (self.visibility is None or self.visibility == document.visibility)
+            and self.q.casefold() in f"{document.name}\n{document.title}".casefold()
+        )
+
+
+class ManagedDocument(DocumentOut):
+    """A document with all that its manager wants to know."""
+
+    visibility: Visibility
+    tags: list[str]
+    language_is_set: bool
+    effective_from: datetime | None
+    expires_at: datetime | None
+    archived_at: datetime | None
+    n_words: int | None
+    health: str
+    n_conversations: int
+
+
+class ManagedDocumentText(ManagedDocument):
+    """The same with the stored text that citations point into."""
+
+    text: str
+
+
+class ManagedDocumentList(BaseModel):
+    """The documents that fit the filters."""
+
+    items: list[ManagedDocument]
+    total: int
+
+
+class VersionOut(BaseModel):
+    """One version: who, when, how long."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    version: int
+    name: str
+    title: str
+    author: str
+    created_at: datetime
+    n_chars: int
+    is_live: bool
+
+
+class VersionList(BaseModel):
+    """All versions, newest first."""
+
+    items: list[VersionOut]
+    total: int
+
+
+class DiffPartOut(BaseModel):
+    """A sentence of the comparison."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    kind: str
+    text: str
+
+
+class DiffOut(BaseModel):
+    """How two versions differ; empty `parts` means not at all."""
+
+    old: int
+    new: int
+    parts: list[DiffPartOut]
+
+
+def managed(
+    document: Document, services: Services, uses: Mapping[str, int] | None = None
+) -> dict[str, object]:
+    """Returns a document's fields with its health and use."""
+    counts = services.document_uses.counts() if uses is None else uses
+    days = services.settings.knowledge.stale_after_days
+    health = health_of(document, now=datetime.now(UTC), stale_after_days=days)
+    return asdict(document) | {"health": health, "n_conversations": counts.get(document.id, 0)}
