@@ -124,12 +124,14 @@ class TurnStore:
         """Reserves another answer to the question that `message_id` answered, in its place.
 
         Raises:
-            MessageNotFound: no current bot message of that id.
+            MessageNotFound: no current bot message of that id, or a person answers now.
             AnswerInProgress: an answer is being written.
         """
         with self._writing, self._engine.begin() as connection:
             old = _bot_message(connection, message_id)
             conversation = _lock(connection, ConversationId(old.conversation_id))
+            if conversation.state == ConversationState.PERSON:  # the bot is silent: no empty text
+                raise MessageNotFound("A person answers this conversation now; ask them instead.")
             asked = connection.execute(
                 select(MessageRow.id, MessageRow.text, MessageRow.ordinal).where(
                     MessageRow.id == old.replies_to

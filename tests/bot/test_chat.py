@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
 from bot.chat import ChatService
 from bot.errors import (
@@ -18,6 +18,7 @@ from bot.errors import (
     QueueFull,
 )
 from bot.events import Citations, Event, Failure, Final, Status, Token
+from bot.tables import ConversationRow
 from bot.types import (
     Action,
     ConversationId,
@@ -294,6 +295,16 @@ def test_regenerated_answer_replaces_the_old_one(shop: Shop) -> None:
     assert first.message_id not in shown
     with pytest.raises(MessageNotFound):
         shop.chat.regenerate(first.message_id)
+
+
+def test_answer_is_not_written_again_while_a_person_answers(shop: Shop) -> None:
+    conversation_id = shop.start()
+    first = shop.ask(conversation_id, "怎么退货？")
+    with shop.engine.begin() as connection:
+        connection.execute(update(ConversationRow).values(state=ConversationState.PERSON))
+    with pytest.raises(MessageNotFound, match="person"):
+        shop.chat.regenerate(first.message_id)
+    assert shop.conversations.messages(conversation_id)[-1].id == first.message_id
 
 
 def test_failed_regeneration_keeps_the_old_answer(shop: Shop) -> None:
