@@ -80,7 +80,10 @@ class QuestionStore:
             ChunkNotFound: no live passage of that id.
             EditRejected: a question is empty or too long, or there are too many.
         """
-        wanted = list(dict.fromkeys(_checked(text) for text in texts))
+        with Session(self._engine) as session:
+            had = {row.text for row in session.scalars(_of_chunk(chunk_id))}
+        given = dict.fromkeys(_checked(text) for text in texts)
+        wanted = [text for text in given if text not in had]
         vectors = self._embedder.embed_passages(wanted)  # (n, dim)
         with Session(self._engine) as session, session.begin():
             live_row(session, chunk_id)

@@ -12,7 +12,7 @@ from bot.settings import Settings
 from knowledge.chunk_questions import QuestionStore
 from knowledge.errors import EditRejected
 from knowledge.store import DocumentStore
-from knowledge.types import JobState
+from knowledge.types import ChunkId, JobState
 from web.console import CommandError, database, tell
 from web.loading import find_files, submit, work_off
 
@@ -57,16 +57,21 @@ def attach_questions(documents: DocumentStore, questions: QuestionStore, path: P
         CommandError: a line names a document or quote that is not there, or a bad question.
     """
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    entries: dict[ChunkId, int] = {}  # the first of each passage
+    asked: dict[ChunkId, list[str]] = {}  # a passage at a time: each costs an index change
     for number, entry in enumerate(map(json.loads, lines), start=1):
         document = documents.find_by_name(entry["document"])
         found = questions.find_passage(document.id, entry["quote"]) if document else None
         if found is None:
             raise CommandError(f"{path.name}: entry {number} has no passage; check its quote.")
+        asked.setdefault(found, []).extend(entry["questions"])
+        entries.setdefault(found, number)
+    for chunk_id, texts in asked.items():
         try:
-            questions.add(found, entry["questions"], author="demo")
+            questions.add(chunk_id, texts, author="demo")
         except EditRejected as error:
-            raise CommandError(f"{path.name}: entry {number}: {error}") from error
-    return len(lines)
+            raise CommandError(f"{path.name}: entry {entries[chunk_id]}: {error}") from error
+    return len(asked)
 
 
 def _attach_shipped(settings: Settings, path: Path) -> None:

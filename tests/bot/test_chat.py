@@ -100,6 +100,13 @@ def test_invention_is_replaced_by_a_quotation(engine: Engine) -> None:
     assert reply.citations[0].quote == "The return label costs €6.90 in the EU."
 
 
+def test_answer_beside_the_best_passage_becomes_a_quotation(engine: Engine) -> None:
+    shop = Shop(engine, FakeChatModel("新疆需要 4–7 天送达。"))
+    reply = shop.ask(shop.start(), "退货运费由谁承担")
+    assert reply.reason is Reason.LOW_CONFIDENCE
+    assert [cited.document for cited in reply.citations] == ["退货说明.txt"]
+
+
 def test_empty_answer_is_replaced_by_a_quotation(engine: Engine) -> None:
     shop = Shop(engine, FakeChatModel("  "))
     reply = shop.ask(shop.start(), "退货运费由谁承担")
