@@ -21,7 +21,7 @@ from knowledge.tables import ChunkQuestionRow, ChunkRow, DocumentRow
 from knowledge.types import Chunk, ChunkId, ChunkQuestion, DocumentId, QuestionState
 
 MAX_QUESTION_CHARS = 300
-MAX_QUESTIONS = 20
+MAX_QUESTIONS = 40
 
 
 class QuestionWriter(Protocol):
