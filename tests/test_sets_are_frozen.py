@@ -1,0 +1,41 @@
+"""The sets that the product is measured on are frozen: written first, and never changed to fit."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+SETS = Path(__file__).parent / "sets"
+QUESTIONS = sorted(SETS.glob("demo_*.jsonl"))
+
+
+def test_every_set_has_its_recorded_hash() -> None:
+    recorded = dict(
+        reversed(line.split(maxsplit=1)) for line in (SETS / "SHA256SUMS").read_text().splitlines()
+    )
+    found = {
+        f"./{path.relative_to(SETS).as_posix()}": hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in SETS.rglob("*")
+        if path.is_file() and path.name != "SHA256SUMS"
+    }
+    assert found == recorded
+
+
+@pytest.mark.parametrize("path", QUESTIONS, ids=lambda path: path.stem)
+def test_no_measured_question_is_trained_on(path: Path) -> None:
+    demo = SETS.parents[1] / "knowledge" / "demo"
+    trained = {
+        question
+        for line in (demo / "attached.jsonl").read_text("utf-8").splitlines()
+        for question in json.loads(line)["questions"]
+    } | {
+        json.loads(line)["query"]
+        for line in (demo / "questions.jsonl").read_text("utf-8").splitlines()
+    }
+    measured = {json.loads(line)["query"] for line in path.read_text("utf-8").splitlines()}
+    assert not {_plain(one) for one in measured} & {_plain(one) for one in trained}
+
+
+def _plain(text: str) -> str:
+    return "".join(char for char in text.casefold() if char.isalnum())
