@@ -121,8 +121,9 @@ def _part(part: DiffPart, words: Words) -> str:
     if part.kind == "gap":
         return '<div aria-hidden="true">…</div>'
     element, sign = _MARKS[part.kind]
-    said = f'<span class="k-hidden">{words("diff_" + part.kind)} </span>'
-    told = "" if part.kind == "same" else said
+    told = ""
+    if part.kind != "same":
+        told = f'<span class="k-hidden">{words("diff_" + part.kind)} </span>'
     return f"<div>{told}{sign} <{element}>{escape(part.text)}</{element}></div>"
 
 
