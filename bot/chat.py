@@ -19,6 +19,7 @@ from bot.dialogue.policy import Decision, decide, state_after
 from bot.errors import MessageNotFound, QueueFull
 from bot.events import Citations, Event, Failure, Final
 from bot.llm.base import GenerationParams
+from bot.open_citations import open_reply
 from bot.reply import ChatParts, Draft, ReplyFlow, VersionSource, analyze
 from bot.rows import evidence_from
 from bot.settings import ChatSettings
@@ -259,9 +260,10 @@ class ChatService:
     def _replayed(self, turn: Turn) -> Iterator[Event]:
         """Events of a turn that needs no work: answered before, or a person answers."""
         if turn.replay is not None:
-            if turn.replay.citations:
-                yield Citations(turn.replay.citations)
-            yield Final(turn.replay)
+            replay = open_reply(turn.replay, self._parts.documents)
+            if replay.citations:
+                yield Citations(replay.citations)
+            yield Final(replay)
             return
         draft = self._flow.draft(turn)
         yield Final(self._flow.reply(turn, draft, Decision(Action.NONE)))

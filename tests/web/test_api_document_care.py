@@ -70,6 +70,22 @@ def test_citation_closes_when_its_document_becomes_staff_only(
     assert client.get(path, headers=bearer(token)).status_code == 200
 
 
+def test_quotes_leave_the_conversation_of_a_closed_document(
+    client: TestClient, token: str, document: str
+) -> None:
+    path, headers = start(client, language="en")
+    body = {"text": QUESTION, "client_id": "once-0001"}
+    reply = client.post(f"{path}/messages", json=body, headers=headers).json()
+    assert reply["citations"]
+    change(client, token, document, visibility="staff")
+    for_customer = client.get(path, headers=headers).json()["messages"][-1]["reply"]
+    replayed = client.post(f"{path}/messages", json=body, headers=headers).json()
+    for_staff = client.get(path, headers=bearer(token)).json()["messages"][-1]["reply"]
+    assert (for_customer["citations"], replayed["citations"]) == ([], [])
+    assert for_customer["text"] == replayed["text"] == reply["text"]
+    assert for_staff["citations"] == reply["citations"]
+
+
 @pytest.mark.parametrize(("field", "days"), [("effective_from", 1), ("expires_at", -1)])
 def test_dates_are_held_at_the_search(
     client: TestClient, token: str, document: str, field: str, days: int

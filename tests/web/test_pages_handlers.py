@@ -18,6 +18,8 @@ from bot.llm.base import ChatMessage
 from bot.settings import Settings
 from bot.transcripts import ConversationFilter
 from bot.types import Conversation, ConversationId, MessageStatus, Role
+from knowledge.document_edits import DocumentChange
+from knowledge.types import DocumentId, Visibility
 from tests.fakes import FakeChatModel, echo_passage
 from tests.web.kit import RETURNS, build_services, make_settings
 from web.app import create_app
@@ -140,6 +142,24 @@ def test_a_reload_brings_the_conversation_back(chat: ChatPage, services: Service
     assert QUESTION in log
     assert 'data-act="cite"' in log
     assert line == ""
+
+
+def test_a_closed_document_leaves_no_source_behind(chat: ChatPage, services: Services) -> None:
+    conversation, token = talk(chat, services)
+    cited = chat.open(event(id=conversation.id, token=token))[1]
+    assert 'data-act="cite"' in cited
+    messages = services.conversations.messages(conversation.id)
+    found = {c.document_id for m in messages if m.reply for c in m.reply.citations}
+    for document_id in map(DocumentId, found):
+        services.document_editor.change(document_id, DocumentChange(visibility=Visibility.STAFF))
+    try:
+        closed = chat.open(event(id=conversation.id, token=token))[1]
+    finally:
+        for document_id in map(DocumentId, found):
+            public = DocumentChange(visibility=Visibility.PUBLIC)
+            services.document_editor.change(document_id, public)
+    assert QUESTION in closed
+    assert 'data-act="cite"' not in closed
 
 
 def test_a_wrong_token_opens_a_fresh_page(chat: ChatPage, services: Services) -> None:

@@ -234,13 +234,13 @@ def test_scores_and_times_of_every_stage_are_shown() -> None:
 @pytest.mark.parametrize(
     ("job", "may_write", "acts"),
     [
-        (JOB, True, ["chunks", "cancel", "make_staff", "archive", "replace", "delete"]),
+        (JOB, True, ["chunks", "cancel", "care", "make_staff", "archive", "replace", "delete"]),
         (
             replace(JOB, state=JobState.FAILED),
             True,
-            ["chunks", "retry", "make_staff", "archive", "replace", "delete"],
+            ["chunks", "retry", "care", "make_staff", "archive", "replace", "delete"],
         ),
-        (None, True, ["chunks", "make_staff", "archive", "replace", "delete"]),
+        (None, True, ["chunks", "care", "make_staff", "archive", "replace", "delete"]),
         (JOB, False, ["chunks"]),
     ],
 )

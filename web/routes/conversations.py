@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from bot.open_citations import open_messages
 from bot.types import ConversationId
 from web.customers import read_customer
 from web.dependencies import (
@@ -54,6 +55,8 @@ def read(request: Request, conversation_id: str, services: ServicesDep) -> Conve
     """Returns a conversation to its customer or to staff who may read transcripts."""
     conversation, for_staff = readable_conversation(request, conversation_id)
     messages = services.conversations.messages(conversation.id, with_superseded=for_staff)
+    if not for_staff:
+        messages = open_messages(messages, services.documents)
     return conversation_out(conversation, list(messages), for_staff=for_staff)
 
 

@@ -19,6 +19,7 @@ from bot.company import CompanyProfile
 from bot.conversations import FEEDBACK_REASONS
 from bot.errors import BotError, MessageNotFound
 from bot.events import Event, Failure, Status, Token
+from bot.open_citations import open_messages
 from bot.types import Conversation, ConversationId, MessageId, Role
 from web.dependencies import WebContext
 from web.errors import HttpProblem, kind_of
@@ -226,7 +227,8 @@ class ChatPage:
 
     def _opened(self, conversation: Conversation, token: str) -> OpenConversation:
         messages = self._services.conversations.messages(conversation.id)
-        return OpenConversation(conversation, token, tuple(messages))
+        readable = open_messages(messages, self._services.documents)
+        return OpenConversation(conversation, token, tuple(readable))
 
     def _log(self, opened: OpenConversation | None) -> str:
         return chat_view.log(opened, self._profile(), self.words)

@@ -18,8 +18,9 @@ from knowledge.types import DocumentId, Job, JobId, JobState
 from web.dependencies import WebContext
 from web.errors import HttpProblem, describe
 from web.security import may
-from web.ui import chunks, knowledge_view
+from web.ui import chunks, document_panel, knowledge_view
 from web.ui.chunks import ChunkPanel
+from web.ui.document_panel import DocumentPanel
 from web.ui.documents_view import CHANGES, Care
 from web.ui.markup import escape, notice
 from web.ui.staff import EXPECTED, QUIET, Desk, piece, sent, staff_script
@@ -67,6 +68,7 @@ class KnowledgePage:
         self._desk = Desk(context, language)
         self._services = context.services
         self._chunks = ChunkPanel(self._desk)
+        self._document = DocumentPanel(self._desk)
         self.words = self._desk.words
 
     def open(self, request: gr.Request) -> View:
@@ -106,11 +108,13 @@ class KnowledgePage:
     def submit(self, event: gr.EventData, request: gr.Request) -> View:
         """Searches, or saves a form of the passage panel; returns hits, line, panel."""
         form = sent(event)
-        if form.get("form") not in chunks.FORMS:
+        name = form.get("form")
+        if name not in chunks.FORMS | document_panel.FORMS:
             return self._search(form, request), gr.skip(), gr.skip()
         try:
             user = self._desk.user(request, "documents.write")
-            return gr.skip(), *self._chunks.submit(form, user)
+            panel = self._chunks if name in chunks.FORMS else self._document
+            return gr.skip(), *panel.submit(form, user)
         except EXPECTED as error:
             return gr.skip(), self._desk.line(error), gr.skip()
 
@@ -133,6 +137,8 @@ class KnowledgePage:
         line, panel, picker, target = "", gr.skip(), gr.skip(), gr.skip()
         if act in chunks.ACTS:
             line, panel = self._chunks.act(act, press, user)
+        elif act in document_panel.ACTS:
+            line, panel = self._document.act(act, press, user)
         elif act == "chunks":
             panel = self._chunks.show(document_id, user)
         elif act == "replace":
@@ -250,6 +256,7 @@ def build_knowledge(context: WebContext, language: UiLanguage) -> gr.Blocks:
         )
         sent_in = bar.staff_form(page.submit, None, [hits, line, panel], **QUIET)
         sent_in.then(None, js="() => window.kefuPanel()", api_visibility="private")
+        sent_in.then(page.tick, None, [listed, timer], **QUIET)  # a form may change a document
     return blocks
 
 

@@ -137,6 +137,7 @@ def _actions(document: Document, job: Job | None, words: Words, *, may_write: bo
         acts.append(button("retry", words("retry"), job=job.id))
     if may_write:
         question = words.plain("delete_confirm", document=document.name)
+        acts.append(button("care", words("document_care"), id=document.id, panel="1"))
         acts.append(care_actions(document, words))
         acts.append(button("replace", words("replace"), id=document.id))
         acts.append(
