@@ -41,6 +41,7 @@ from knowledge.job_run import IngestionOptions
 from knowledge.jobs import JobStore
 from knowledge.next_embedder import serving_embedder
 from knowledge.parsing.limits import ParseLimits
+from knowledge.parsing.running import ChildParsing
 from knowledge.preview import Previewer
 from knowledge.relevance import RelevanceModel
 from knowledge.retrieval import HybridRetriever, RetrievalOptions
@@ -269,6 +270,7 @@ def open_search(
     indexes.open(rebuilding=True)
     options = IngestionOptions(
         uploads_dir=_uploads(settings),
+        parsing=ChildParsing(),
         limits=_limits(settings),
         chunk_tokens=knowledge.chunk_tokens,
         pause=is_busy or (lambda: False),

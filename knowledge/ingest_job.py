@@ -10,20 +10,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from threading import Thread
-from time import monotonic
 
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from knowledge.chunking import split
-from knowledge.errors import KnowledgeError, ParseFailed
+from knowledge.errors import ParseFailed
 from knowledge.ingestion import Upload
 from knowledge.job_run import JobRun, batches
 from knowledge.jobs import advance, drop_staged, succeed
 from knowledge.kept_edits import Passage, Revision, carry_over, load_marked, move_questions
 from knowledge.live_chunks import encode_vector, passage_text, record_changes
-from knowledge.parsing.registry import parse
 from knowledge.parts import embed_parts, part_texts
 from knowledge.preview import rule_from
 from knowledge.tables import ChunkRow, DocumentRow, DocumentVersionRow
@@ -32,8 +29,6 @@ from knowledge.uploads import UploadFolder
 
 logger = logging.getLogger(__name__)
 
-PARSE_LIMIT_S = 300.0
-_POLL_S = 0.05
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _WORD = re.compile(r"[^\W\u3400-\u9fff]+")
 _LATIN_WORD = re.compile(r"[A-Za-z]{2,}")
@@ -85,7 +80,7 @@ def _is_live_already(run: JobRun, upload: Upload) -> bool:
 
 
 def _parse(run: JobRun, upload: Upload) -> ParsedDocument:
-    """Parses in a thread of its own, so that a file that never ends holds nothing up."""
+    """Has the file parsed where a parser that never ends or crashes holds nothing up."""
     with Session(run.engine) as session, session.begin():
         advance(session, run.claim, stage="parsing", progress=0.0)
         document = session.get_one(DocumentRow, run.claim.job.document_id)
@@ -94,28 +89,7 @@ def _parse(run: JobRun, upload: Upload) -> ParsedDocument:
         content = UploadFolder(run.options.uploads_dir).read(upload.sha256)
     except FileNotFoundError as error:
         raise ParseFailed("The uploaded file is gone; upload it again.") from error
-    outcome: list[ParsedDocument | Exception] = []
-
-    def work() -> None:
-        try:
-            outcome.append(parse(upload.name, content, run.options.limits))
-        except Exception as error:  # noqa: BLE001  # handed to the waiting thread
-            outcome.append(error)
-
-    thread = Thread(target=work, name="parse", daemon=True)
-    deadline = monotonic() + PARSE_LIMIT_S
-    thread.start()
-    while thread.is_alive():
-        thread.join(_POLL_S)
-        run.check()
-        if monotonic() > deadline:
-            raise ParseFailed(f"Reading the file took more than {PARSE_LIMIT_S:.0f} s.")
-    result = outcome[0]
-    if isinstance(result, KnowledgeError):
-        raise result
-    if isinstance(result, Exception):
-        raise ParseFailed(f"The file cannot be read ({type(result).__name__}).") from result
-    return result
+    return run.options.parsing.run(upload.name, content, run.options.limits, check=run.check)
 
 
 def _keep_edits(run: JobRun, parsed: ParsedDocument, spans: Sequence[ChunkSpan]) -> Revision:

@@ -13,6 +13,7 @@ from knowledge.embedding import Embedder
 from knowledge.fetching import FetchOptions
 from knowledge.jobs import Claim, JobLost, advance
 from knowledge.parsing.limits import ParseLimits
+from knowledge.parsing.running import DirectParsing, ParseRunner
 from knowledge.search_indexes import SearchIndexes
 
 #: Small batches, so that cancelling and waiting customers are noticed soon.
@@ -36,6 +37,7 @@ class IngestionOptions:
         chunk_tokens: Upper bound of a passage, in the embedder's tokens.
         pause: True while someone waits for an answer; each batch then waits up to two seconds.
         fetch: How web sources are fetched.
+        parsing: Where files are parsed; a server uses `ChildParsing`.
     """
 
     uploads_dir: Path
@@ -43,6 +45,7 @@ class IngestionOptions:
     chunk_tokens: int
     pause: Callable[[], bool]
     fetch: FetchOptions = field(default_factory=FetchOptions)
+    parsing: ParseRunner = field(default_factory=DirectParsing)
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,7 @@ class IngestionWorker:
         deadline = monotonic() + timeout_s
         for thread in self._threads:
             thread.join(max(0.0, deadline - monotonic()))
+        self._options.parsing.close()
         return not any(thread.is_alive() for thread in self._threads)
 
     def run_until_idle(self) -> int:

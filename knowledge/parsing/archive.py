@@ -66,6 +66,32 @@ def check_parts(name: str, data: bytes, limits: ParseLimits) -> None:
         raise broken(name) from error
 
 
+def read_parts(
+    name: str, data: bytes, limits: ParseLimits, *, suffixes: tuple[str, ...]
+) -> dict[str, bytes]:
+    """Inflates the parts of these suffixes within the limit; their XML is the caller's to guard.
+
+    Raises:
+        ParseFailed: broken or encrypted data, or too much of it.
+    """
+    list_parts(name, data, limits)
+    contents: dict[str, bytes] = {}
+    n_left = limits.max_unpacked_bytes
+    try:
+        with zipfile.ZipFile(BytesIO(data)) as archive:
+            for part in archive.infolist():
+                if not part.filename.lower().endswith(suffixes):
+                    continue
+                content = _inflate(archive, part, n_left)
+                n_left -= len(content)
+                if n_left < 0 or _is_bomb(len(content), part.compress_size):
+                    raise _bomb(name, limits)
+                contents[part.filename] = content
+    except (*_READ_ERRORS, ValueError) as error:
+        raise broken(name) from error
+    return contents
+
+
 def broken(name: str) -> ParseFailed:
     """Makes the error for a container that cannot be read."""
     return ParseFailed(

@@ -34,6 +34,7 @@ _PARSERS = {
     ".json": ("records", "parse_json"),
     ".jsonl": ("records", "parse_jsonl"),
     ".eml": ("mail", "parse_eml"),
+    ".epub": ("book", "parse_epub"),
     ".csv": ("tabular", "parse_csv"),
 }
 SUFFIXES = frozenset(_PARSERS)
@@ -57,6 +58,7 @@ _MAIN_PARTS = {
     ".docx": ("word/", "a Word document"),
     ".xlsx": ("xl/", "an Excel workbook"),
     ".pptx": ("ppt/", "a PowerPoint presentation"),
+    ".epub": ("META-INF/container.xml", "an EPUB book"),
 }
 _HINTS = {
     ".doc": "save it as .docx",

@@ -90,23 +90,34 @@ def parse_html(name: str, data: bytes, limits: ParseLimits) -> ParsedDocument:
         UnsupportedFormat: the content is not text.
         ParseFailed: the page shows no text, or more of it than the limit.
     """
-    text = _decode(name, data)
-    parser = etree.HTMLParser(
-        encoding="utf-8", remove_comments=True, remove_pis=True, no_network=True, huge_tree=True
-    )
-    try:
-        root = etree.fromstring(text.encode("utf-8", errors="replace"), parser)
-    except etree.XMLSyntaxError as error:
-        raise ParseFailed(
-            f"{name!r} holds no HTML that can be read; open it in a browser, save it again "
-            "and upload the new file."
-        ) from error
+    root = _parse_page(name, data)
     if root is None:
         raise no_text(name)
     builder = DocumentBuilder(name, limits)
     _PageReader(builder).read(root)
     title = root.findtext(".//head/title") or ""
     return builder.build(title=title.strip() or PurePath(name).stem)
+
+
+def read_page(builder: DocumentBuilder, data: bytes) -> None:
+    """Appends a page's words to a document that others write to as well."""
+    root = _parse_page("page", data)
+    if root is not None:
+        _PageReader(builder).read(root)
+
+
+def _parse_page(name: str, data: bytes) -> etree._Element | None:
+    text = _decode(name, data)
+    parser = etree.HTMLParser(
+        encoding="utf-8", remove_comments=True, remove_pis=True, no_network=True, huge_tree=True
+    )
+    try:
+        return etree.fromstring(text.encode("utf-8", errors="replace"), parser)
+    except etree.XMLSyntaxError as error:
+        raise ParseFailed(
+            f"{name!r} holds no HTML that can be read; open it in a browser, save it again "
+            "and upload the new file."
+        ) from error
 
 
 def _decode(name: str, data: bytes) -> str:
