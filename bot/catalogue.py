@@ -43,7 +43,7 @@ def load_catalogue() -> Catalogue:
     """Reads the texts that ship beside the code.
 
     Raises:
-        ValueError: a text lacks a language, or its placeholders differ.
+        ValueError: a text lacks a language, its placeholders differ, or two files have its name.
     """
     texts: dict[str, Mapping[str, str]] = {}
     for file in sorted(files("bot").joinpath("texts").iterdir(), key=lambda f: f.name):
@@ -51,7 +51,11 @@ def load_catalogue() -> Catalogue:
             continue
         for group, entries in tomllib.loads(file.read_text(encoding="utf-8")).items():
             for name, variants in entries.items():
-                texts[f"{group}.{name}"] = variants
+                if (key := f"{group}.{name}") in texts:
+                    raise ValueError(
+                        f"Expected each text once, found {key!r} again in {file.name}."
+                    )
+                texts[key] = variants
     return Catalogue(texts)
 
 

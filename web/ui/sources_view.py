@@ -48,13 +48,13 @@ def sources(
                 _actions(source, job, words, may_write=may_write),
             )
         )
-    return table(words("sources"), [words("col_" + name) for name in headings], rows)
+    return table(words("web_sources"), [words("col_" + name) for name in headings], rows)
 
 
 def archive(words: Words) -> str:
     """Returns the heading over export and import, with the link that downloads the file."""
     return (
-        f'<section aria-labelledby="k-whole"><h2 id="k-whole">{words("archive")}</h2>'
+        f'<section aria-labelledby="k-whole"><h2 id="k-whole">{words("whole_base")}</h2>'
         f'<p class="k-label">{words("archive_intro")}</p>'
         f'<p class="k-below"><a class="k-button" href="../api/v1/archive" download>'
         f"{words('archive_export')}</a>"
