@@ -168,34 +168,8 @@ def assemble(
         settings, engine, embedder=embedder, is_busy=lambda: any(chat.is_busy for chat in chats)
     )
     curated = CuratedStore(engine, embedder=search.embedder)
-    matcher = CuratedMatcher(
-        engine, embedder=search.embedder, threshold=settings.chat.curated_threshold
-    )
-    parts = ChatParts(
-        model=model,
-        retriever=search.retriever,
-        documents=stores.documents,
-        conversations=conversations,
-        turns=TurnStore(engine, history_turns=settings.chat.history_turns),
-        company=company,
-        catalogue=catalogue,
-        prompts=PromptBuilder(
-            count_tokens=model.count_tokens, budget_tokens=settings.llm.prompt_budget_tokens
-        ),
-        grounder=Grounder(embed=search.embedder.embed_passages),
-        quoter=Quoter(
-            meaning=Meaning(search.embedder.embed_queries, search.embedder.embed_passages)
-        ),
-        suggester=Suggester(
-            search.retriever,
-            relevance_threshold=settings.chat.relevance_threshold,
-            remember_s=_SUGGESTIONS_KEPT_S,
-            limit=_N_SUGGESTIONS,
-        ),
-        curated=CuratedReplies(matcher, curated, catalogue=catalogue),
-    )
-    generation = GenerationParams(settings.llm.max_new_tokens, settings.llm.temperature)
-    chats.append(ChatService(parts, settings=settings.chat, generation=generation))
+    talk = _Talk(engine, catalogue, model, conversations, company, curated)
+    chats.append(_open_chat(settings, stores, search, talk))
     return Services(
         settings=settings,
         engine=engine,
@@ -226,6 +200,52 @@ def assemble(
             count_tokens=search.embedder.count_tokens,
         ),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Talk:
+    """What conversations need beside documents and search."""
+
+    engine: Engine
+    catalogue: Catalogue
+    model: ServedModel
+    conversations: ConversationStore
+    company: CompanyTexts
+    curated: CuratedStore
+
+
+def _open_chat(
+    settings: Settings, stores: KnowledgeStores, search: Search, talk: _Talk
+) -> ChatService:
+    """Puts the reply flow together."""
+    matcher = CuratedMatcher(
+        talk.engine, embedder=search.embedder, threshold=settings.chat.curated_threshold
+    )
+    parts = ChatParts(
+        model=talk.model,
+        retriever=search.retriever,
+        documents=stores.documents,
+        conversations=talk.conversations,
+        turns=TurnStore(talk.engine, history_turns=settings.chat.history_turns),
+        company=talk.company,
+        catalogue=talk.catalogue,
+        prompts=PromptBuilder(
+            count_tokens=talk.model.count_tokens, budget_tokens=settings.llm.prompt_budget_tokens
+        ),
+        grounder=Grounder(embed=search.embedder.embed_passages),
+        quoter=Quoter(
+            meaning=Meaning(search.embedder.embed_queries, search.embedder.embed_passages)
+        ),
+        suggester=Suggester(
+            search.retriever,
+            relevance_threshold=settings.chat.relevance_threshold,
+            remember_s=_SUGGESTIONS_KEPT_S,
+            limit=_N_SUGGESTIONS,
+        ),
+        curated=CuratedReplies(matcher, talk.curated, catalogue=talk.catalogue),
+    )
+    generation = GenerationParams(settings.llm.max_new_tokens, settings.llm.temperature)
+    return ChatService(parts, settings=settings.chat, generation=generation)
 
 
 def open_stores(settings: Settings, engine: Engine) -> KnowledgeStores:
