@@ -30,9 +30,10 @@ from bot.settings import Settings
 from bot.suggestions import Suggester
 from bot.turns import TurnStore
 from knowledge.archive import KnowledgeArchive
+from knowledge.archive_format import ArchiveManifest
 from knowledge.chunk_edits import ChunkEditor
 from knowledge.chunk_questions import QuestionStore
-from knowledge.document_edits import DocumentEditor
+from knowledge.document_edits import DocumentChange, DocumentEditor
 from knowledge.embedding import Embedder, load_by_id, load_embedder
 from knowledge.fetching import FetchOptions
 from knowledge.fusion import LearnedFusion
@@ -48,7 +49,7 @@ from knowledge.retrieval import HybridRetriever, RetrievalOptions
 from knowledge.search_indexes import SearchIndexes
 from knowledge.sources import SourceStore
 from knowledge.store import DocumentStore
-from knowledge.types import ChunkId, ChunkQuestion, QuestionState
+from knowledge.types import ChunkId, ChunkQuestion, Document, DocumentId, QuestionState
 from knowledge.versions import VersionHistory
 from knowledge.words import WordSplitter
 from knowledge.worker import IngestionWorker
@@ -129,6 +130,18 @@ class Services:
         return self.questions.add(
             chunk_id, wanted, author=self.model.name[:64], state=QuestionState.PROPOSED
         )
+
+    def restore_knowledge(self, source: Path, *, replace: bool) -> ArchiveManifest:
+        """Restores an exported base; when this returns, searches find what it brought."""
+        manifest = self.archive.restore(source, replace=replace)
+        self.indexes.refresh()
+        return manifest
+
+    def change_document(self, document_id: DocumentId, change: DocumentChange) -> Document:
+        """Changes a document; when this returns, searches know of it."""
+        changed = self.document_editor.change(document_id, change)
+        self.indexes.refresh()
+        return changed
 
     def start(self) -> None:
         """Marks what a crash cut off, then follows index changes and works jobs off.

@@ -47,6 +47,6 @@ def restore(
     with tempfile.NamedTemporaryFile(prefix="import-", dir=services.settings.data_dir) as received:
         shutil.copyfileobj(file.file, received)
         received.flush()
-        manifest = services.archive.restore(Path(received.name), replace=replace)
+        manifest = services.restore_knowledge(Path(received.name), replace=replace)
     audit.record(services.engine, user.name, action="knowledge.import")
     return ArchiveRestored(documents=manifest.n_documents)

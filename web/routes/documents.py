@@ -92,7 +92,7 @@ def change(
 ) -> ManagedDocument:
     """Changes who may read a document, when it holds, its tags, language or archive."""
     wanted = body.change()
-    document = services.document_editor.change(DocumentId(document_id), wanted)
+    document = services.change_document(DocumentId(document_id), wanted)
     audit.record(services.engine, user.name, action="document.change", target=document_id,
                  detail={"fields": wanted.names()})  # fmt: skip
     return ManagedDocument.model_validate(managed(document, services))

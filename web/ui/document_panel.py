@@ -45,7 +45,7 @@ class DocumentPanel:
             parts = self._services.versions.diff(document_id, old, new)
             return "", self._show(document_id, compared=Compared(old, new, parts))
         change = _change(form)
-        self._services.document_editor.change(document_id, change)
+        self._services.change_document(document_id, change)
         audit.record(self._services.engine, user.name, action="document.change",
                      target=document_id, detail={"fields": change.names()})  # fmt: skip
         return notice(self._words("document_saved")), self._show(document_id)

@@ -146,7 +146,7 @@ class KnowledgePage:
             label = self.words.plain("replace_with", document=name)
             picker, target = gr.update(visible=True, label=label, value=None), document_id
         elif act in CHANGES:
-            self._services.document_editor.change(document_id, CHANGES[act])
+            self._services.change_document(document_id, CHANGES[act])
         elif act == "delete":
             name = self._services.documents.get(document_id).name
             self._services.documents.remove(document_id, actor=user.name)
