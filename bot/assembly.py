@@ -50,6 +50,7 @@ from knowledge.search_indexes import SearchIndexes
 from knowledge.sources import SourceStore
 from knowledge.store import DocumentStore
 from knowledge.types import ChunkId, ChunkQuestion, Document, DocumentId, QuestionState
+from knowledge.vector_segments import IndexSizes
 from knowledge.versions import VersionHistory
 from knowledge.words import WordSplitter
 from knowledge.worker import IngestionWorker
@@ -299,7 +300,12 @@ def open_search(
     device = settings.llm.device
     load = load_old or (lambda id: load_by_id(id, device=device))
     serving = serving_embedder(engine, embedder, load=load)
-    indexes = SearchIndexes(engine, serving, directory=settings.data_dir / "index", words=words)
+    sizes = IndexSizes(
+        exact=knowledge.exact_vectors, hnsw=max(knowledge.exact_vectors, knowledge.hnsw_vectors)
+    )
+    indexes = SearchIndexes(
+        engine, serving, directory=settings.data_dir / "index", words=words, sizes=sizes
+    )
     indexes.open(rebuilding=True)
     options = IngestionOptions(
         uploads_dir=_uploads(settings),

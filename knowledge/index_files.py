@@ -2,10 +2,10 @@
 
 ```
 <directory>/manifest.json         written last, atomically; what it names is whole
-<directory>/<state>/vectors.faiss
+<directory>/<state>/vectors/      segments of vectors, and the newest ones
 <directory>/<state>/lexical/      a tantivy index
 <directory>/.lock                 held while saving
-<directory>/.work-…/              a process's own copy of the lexical index, linked not copied
+<directory>/.work-…/              a process's own copy of both, linked not copied
 ```
 A process killed at any point leaves the old manifest with the old state, or the new ones.
 """
@@ -17,6 +17,7 @@ import shutil
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
@@ -24,14 +25,20 @@ from filelock import FileLock, Timeout
 from knowledge.errors import IndexLocked
 from knowledge.lexical_index import LexicalIndex, restore_snapshot
 from knowledge.vector_index import VectorIndex
+from knowledge.vector_segments import IndexSizes
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 2
+FORMAT = 3
 WORK_PREFIX = ".work-"
 _MANIFEST = "manifest.json"
 _PART_PREFIX = ".part-"
 _STATE_PREFIX = "state-"
+#: Files up to here are hashed whole, larger ones by this many evenly spaced blocks: a start that
+#: reads gigabytes would take minutes, and what a crash leaves behind shows in the blocks too.
+_WHOLE_BYTES = 1 << 25
+_N_BLOCKS = 128
+_BLOCK_BYTES = 1 << 16
 
 
 class IndexDamaged(Exception):  # never reaches a user: the index is rebuilt
@@ -50,6 +57,7 @@ class Manifest:
     count: int
     sha256: str
     created: str
+    vectors: list[dict[str, Any]]  # type, size, effort and measured recall of each part
 
 
 def read_manifest(directory: Path) -> Manifest | None:
@@ -64,8 +72,10 @@ def read_manifest(directory: Path) -> Manifest | None:
     return manifest if manifest.format == FORMAT else None
 
 
-def load_state(directory: Path, manifest: Manifest, lexical_folder: Path) -> VectorIndex:
-    """Returns the saved vectors, and copies the lexical index into the new `lexical_folder`.
+def load_state(
+    directory: Path, manifest: Manifest, work: Path, *, sizes: IndexSizes
+) -> VectorIndex:
+    """Returns the saved vectors, and copies the lexical index into the new `work / "lexical"`.
 
     Raises:
         IndexDamaged: a file is missing or not what was saved.
@@ -74,8 +84,8 @@ def load_state(directory: Path, manifest: Manifest, lexical_folder: Path) -> Vec
     try:
         if _content_sha256(state) != manifest.sha256:
             raise IndexDamaged(f"{state} is not what was saved.")
-        vectors = VectorIndex.load(state / "vectors.faiss")
-        restore_snapshot(state / "lexical", lexical_folder)
+        vectors = VectorIndex.load(state / "vectors", folder=work / "vectors", sizes=sizes)
+        restore_snapshot(state / "lexical", work / "lexical")
     except OSError as error:
         raise IndexDamaged(str(error)) from error
     if vectors.dim != manifest.dim:
@@ -115,7 +125,7 @@ def _save(
     part = directory / f"{_PART_PREFIX}{uuid4().hex}"
     part.mkdir()
     try:
-        vectors.save(part / "vectors.faiss")
+        vectors.save(part / "vectors")
         lexical.snapshot(part / "lexical")
         manifest = Manifest(
             format=FORMAT,
@@ -126,6 +136,7 @@ def _save(
             count=len(vectors),
             sha256=_content_sha256(part),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
+            vectors=[asdict(one) for one in vectors.described],
         )
         part.rename(directory / manifest.state)
     except BaseException:
@@ -150,7 +161,17 @@ def _content_sha256(folder: Path) -> str:
     """Returns one hash over the names and contents of all files below `folder`."""
     total = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        total.update(f"{path.relative_to(folder).as_posix()} {digest}\n".encode())
+        total.update(f"{path.relative_to(folder).as_posix()} {_digest(path)}\n".encode())
     return total.hexdigest()
+
+
+def _digest(path: Path) -> str:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if size <= _WHOLE_BYTES:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.sha256(str(size).encode())
+        for number in range(_N_BLOCKS):
+            file.seek((size - _BLOCK_BYTES) * number // (_N_BLOCKS - 1))
+            digest.update(file.read(_BLOCK_BYTES))
+    return digest.hexdigest()

@@ -5,12 +5,14 @@ the outbox `chunk_changes` from there; saving only makes the next start quicker.
 wrong with the files, the indexes are built again from the rows, which carry the vectors.
 """
 
+import contextlib
 import logging
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event, RLock, Thread
+from threading import Event, RLock, Thread, get_native_id
 from time import monotonic
 
 import numpy as np
@@ -26,12 +28,17 @@ from knowledge.live_chunks import with_questions
 from knowledge.next_embedder import SwitchingEmbedder
 from knowledge.processes import is_alive, process_name
 from knowledge.vector_index import VectorIndex
+from knowledge.vector_segments import IndexSizes
 from knowledge.words import WordSplitter
 
 logger = logging.getLogger(__name__)
 
 _REFRESH_S = 0.5
 _SAVE_AFTER_S = 5.0
+_UPKEEP_S = 2.0
+_CLOSE_S = 10.0
+#: Niceness of the upkeep's thread where the system has it per thread: customers come first.
+_UPKEEP_NICE = 15
 #: A search brings its own process up to date when this few changes are waiting.
 _FEW_CHANGES = 64
 
@@ -61,10 +68,17 @@ class SearchIndexes:
         embedder: Makes the vectors; those of another embedder are refused.
         directory: Where states are saved.
         words: Splits passages and questions.
+        sizes: Which type of vector index serves how many vectors.
     """
 
     def __init__(
-        self, engine: Engine, embedder: Embedder, *, directory: Path, words: WordSplitter
+        self,
+        engine: Engine,
+        embedder: Embedder,
+        *,
+        directory: Path,
+        words: WordSplitter,
+        sizes: IndexSizes | None = None,
     ) -> None:
         self._engine = engine
         self._embedder = embedder
@@ -76,7 +90,8 @@ class SearchIndexes:
         self._changed_at = 0.0
         self._refreshing = RLock()
         self._stopping = Event()
-        self._thread: Thread | None = None
+        self._threads: list[Thread] = []
+        self._sizes = sizes or IndexSizes()
         self.words = words
 
     def open(self, *, rebuilding: bool = False) -> None:
@@ -105,17 +120,19 @@ class SearchIndexes:
                     break
 
     def start(self) -> None:
-        """Follows changes and saves in the background until `close`."""
+        """Follows changes, saves and does the upkeep in the background until `close`."""
         self._stopping.clear()
-        self._thread = Thread(target=self._follow, name="index-refresh", daemon=True)
-        self._thread.start()
+        tasks = {"index-refresh": self._follow, "index-upkeep": self._tend}
+        self._threads = [Thread(target=t, name=n, daemon=True) for n, t in tasks.items()]
+        for thread in self._threads:
+            thread.start()
 
     def close(self) -> None:
         """Stops following, saves what is new, and drops this process's copy."""
         self._stopping.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        for thread in self._threads:
+            thread.join(_CLOSE_S)  # a build that takes longer is given up: the next start has it
+        self._threads = []
         if self._held is None:
             return
         try:
@@ -180,6 +197,19 @@ class SearchIndexes:
             if n_pruned:
                 logger.debug("%d changes pruned", n_pruned)
 
+    def upkeep(self) -> bool:
+        """Makes the vector index quicker where it has grown; returns whether there was need.
+
+        Takes up to minutes for a million passages; searches and changes go on meanwhile.
+        """
+        vectors = self._open().vectors
+        if not vectors.upkeep():
+            return False
+        with self._refreshing:
+            self._saved = None
+            self._changed_at = monotonic()
+        return True
+
     def search_dense(self, query: Vectors, top_k: int) -> list[tuple[int, float]]:
         """Returns (chunk id, cosine) pairs, best first.
 
@@ -227,7 +257,7 @@ class SearchIndexes:
             return False  # changes that it lacks were pruned
         work = self._new_work()
         try:
-            vectors = index_files.load_state(self._directory, manifest, work / "lexical")
+            vectors = index_files.load_state(self._directory, manifest, work, sizes=self._sizes)
             lexical = LexicalIndex(work / "lexical", words=self.words)
         except (IndexDamaged, OSError) as error:
             logger.warning("saved index is damaged, rebuilding from the database: %s", error)
@@ -261,7 +291,7 @@ class SearchIndexes:
         held = _Held(
             work,
             embedder.id,
-            VectorIndex(embedder.dim),
+            VectorIndex(embedder.dim, folder=work / "vectors", sizes=self._sizes),
             LexicalIndex(work / "lexical", words=self.words),
         )
         self._store(held, live_chunks.live_chunk_ids(self._engine))
@@ -290,8 +320,8 @@ class SearchIndexes:
         """Compares what is indexed with what is live."""
         held = self._open()
         ours = live_chunks.live_chunk_ids(self._engine, embedder=self._embedder.id)
-        everything = live_chunks.live_chunk_ids(self._engine)
-        return sorted(held.vectors.ids) == ours and len(held.lexical) == len(everything)
+        n_all = sum(live_chunks.embedders_in_use(self._engine).values())
+        return np.array_equal(held.vectors.sorted_ids(), ours) and len(held.lexical) == n_all
 
     def _swap(self, held: "_Held") -> None:
         old, self._held = self._held, held
@@ -317,6 +347,17 @@ class SearchIndexes:
                 logger.debug("another process is saving the index")
             except (SQLAlchemyError, OSError, ValueError):
                 logger.exception("index refresh failed, trying again")
+
+    def _tend(self) -> None:
+        if hasattr(os, "setpriority"):
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, get_native_id(), _UPKEEP_NICE)
+        while not self._stopping.wait(_UPKEEP_S):
+            try:
+                while self.upkeep() and not self._stopping.is_set():
+                    pass
+            except (OSError, RuntimeError) as error:  # closed, or exchanged for another
+                logger.warning("index upkeep was given up: %s", error)
 
 
 def _drop_work_of_the_dead(directory: Path) -> None:

@@ -115,6 +115,8 @@ class ChunkRow(Base):
     __tablename__ = "chunks"
     __table_args__ = (
         Index("ix_chunks_document_ordinal", "document_id", "version", "ordinal"),
+        # All that says whether a chunk is live: else each start reads the vectors' pages.
+        Index("ix_chunks_live", "document_id", "version", "enabled", "embedder"),
         {"sqlite_autoincrement": True},
     )
 

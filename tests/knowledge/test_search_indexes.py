@@ -70,12 +70,14 @@ def test_manifest_names_what_is_saved(filled: KnowledgeBase) -> None:
     assert (manifest["embedder"], manifest["dim"], manifest["count"]) == ("fake-64", 64, 3)
     assert manifest["applied_change"] == filled.indexes.applied_change
     assert set(manifest) >= {"format", "sha256", "created", "state"}
+    (described,) = manifest["vectors"]
+    assert (described["kind"], described["recall"]) == ("exact", 1.0)
     names = {path.name for path in state_dir(filled).iterdir()}
-    assert names == {"vectors.faiss", "lexical"}
+    assert names == {"vectors", "lexical"}
 
 
 def _truncate_vectors(kb: KnowledgeBase) -> None:
-    path = state_dir(kb) / "vectors.faiss"
+    path = state_dir(kb) / "vectors" / "tail_rows.npy"
     path.write_bytes(path.read_bytes()[:100])
 
 
@@ -111,7 +113,7 @@ def _age_format(kb: KnowledgeBase) -> None:
 def _leave_half_written_state(kb: KnowledgeBase) -> None:
     part = kb.index_dir / ".part-0123"
     part.mkdir()
-    (part / "vectors.faiss").write_bytes(b"half")
+    (part / "vectors.json").write_bytes(b"half")
 
 
 def _manifest_from_the_future(kb: KnowledgeBase) -> None:
