@@ -227,12 +227,12 @@ class HybridRetriever:
 
         With other words the question is tried both ways, and the better way counts.
         """
-        split = self._indexes.words.split
+        words_of = self._indexes.words.word_set
         ways = [self._rarities(text) for text in dict.fromkeys([asked.text, asked.widened])]
+        codes = [{w: r for w, r in way.items() if _CODE.search(w)} for way in ways]
         shares = {}
         for id, _ in lexical:
-            found = frozenset(split(live[id].searched_text))
-            codes = [{w: r for w, r in way.items() if _CODE.search(w)} for way in ways]
+            found = words_of(live[id].searched_text)
             shares[id] = (
                 max(word_share(way, found) for way in ways),
                 max(word_share(way, found) for way in codes),
@@ -255,14 +255,14 @@ class HybridRetriever:
         hits: Sequence[ScoredChunk],
         live: dict[int, LiveChunk],
     ) -> Evidence:
-        split = self._indexes.words.split
+        words_of = self._indexes.words.word_set
         texts = [live[hit.chunk.id].searched_text for hit in hits[:N_PASSAGES]]
         lexical_ids = [id for id, _ in ranked.lexical]
         best = ranked.dense[0][0] if ranked.dense else None
         return Evidence(
             query=asked.text,
             words=self._rarities(asked.text),
-            passages=[(text, frozenset(split(text))) for text in texts],
+            passages=[(text, words_of(text)) for text in texts],
             cosines=[score for _, score in ranked.dense],
             word_scores=[score for _, score in ranked.lexical],
             agreement=1 / (1 + lexical_ids.index(best)) if best in lexical_ids else 0.0,
