@@ -19,6 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bot.errors import AdapterRejected, ModelUnavailable, PromptTooLong
 from bot.llm import adapters, packing
+from bot.llm.attention import use_grouped_attention
 from bot.llm.base import ChatMessage, Delta, Finished, GenerationEvent, GenerationParams
 from bot.llm.decoding import Decoder
 from bot.llm.engine import Engine
@@ -70,6 +71,8 @@ class LocalChatModel:
         if options.threads:
             torch.set_num_threads(options.threads)
         self._model, tokenizer = _load(folder, device)
+        if device.type == "cpu":
+            use_grouped_attention(self._model)
         self._tokenizer = ChatTokenizer(tokenizer, self._model.generation_config)
         self._is_packed = options.int8_decoding and device.type == "cpu"
         self._rounds_rows = self._is_packed and packing.multiplies_int8()
