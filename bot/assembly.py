@@ -4,7 +4,7 @@
 part. The caller has brought the database up to date. Models may be given, as tests do.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -43,6 +43,7 @@ from knowledge.jobs import JobStore
 from knowledge.next_embedder import serving_embedder
 from knowledge.parsing.limits import ParseLimits
 from knowledge.parsing.running import ChildParsing
+from knowledge.part_vectors import PartVectors, load_part_vectors
 from knowledge.preview import Previewer
 from knowledge.relevance import RelevanceModel
 from knowledge.retrieval import HybridRetriever, RetrievalOptions
@@ -246,9 +247,7 @@ def _open_chat(
             count_tokens=talk.model.count_tokens, budget_tokens=settings.llm.prompt_budget_tokens
         ),
         grounder=Grounder(embed=search.embedder.embed_passages),
-        quoter=Quoter(
-            meaning=Meaning(search.embedder.embed_queries, search.embedder.embed_passages)
-        ),
+        quoter=Quoter(meaning=_meaning(talk.engine, search.embedder)),
         suggester=Suggester(
             search.retriever,
             relevance_threshold=settings.chat.relevance_threshold,
@@ -259,6 +258,13 @@ def _open_chat(
     )
     generation = GenerationParams(settings.llm.max_new_tokens, settings.llm.temperature)
     return ChatService(parts, settings=settings.chat, generation=generation)
+
+
+def _meaning(engine: Engine, embedder: Embedder) -> Meaning:
+    def load_parts(chunk_ids: Sequence[int]) -> Mapping[int, PartVectors]:
+        return load_part_vectors(engine, chunk_ids, embedder=embedder.id)
+
+    return Meaning(embedder.embed_queries, embedder.embed_passages, load_parts)
 
 
 def open_stores(settings: Settings, engine: Engine) -> KnowledgeStores:
