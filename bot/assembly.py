@@ -12,6 +12,8 @@ from typing import Protocol
 from sqlalchemy import Engine
 
 from bot.accounts import AccountStore
+from bot.adapter_pointer import AS_SET
+from bot.adapter_registry import AdapterRegistry, BaseModel
 from bot.catalogue import Catalogue, load_catalogue
 from bot.chat import ChatParts, ChatService
 from bot.company import CompanyTexts
@@ -26,6 +28,7 @@ from bot.llm.base import ChatModel, GenerationParams
 from bot.prompting import PromptBuilder
 from bot.question_writing import ModelQuestionWriter
 from bot.quotation import Meaning, Quoter
+from bot.served_adapters import OpenedModel, ServedAdapters, open_with_adapter
 from bot.settings import Settings
 from bot.suggestions import Suggester
 from bot.turns import TurnStore
@@ -123,6 +126,7 @@ class Services:
     questions: QuestionStore
     curated: CuratedStore
     previewer: Previewer
+    adapters: ServedAdapters
 
     def propose_questions(self, chunk_id: ChunkId) -> Sequence[ChunkQuestion]:
         """Has the language model propose questions for a passage; returns all that it has."""
@@ -152,9 +156,11 @@ class Services:
         self.conversations.mark_interrupted()
         self.indexes.start()
         self.worker.start()
+        self.adapters.start()
 
     def close(self) -> None:
         """Ends background work, saves the indexes and lets go of everything."""
+        self.adapters.stop()
         self.worker.stop(_WORKER_STOP_S)
         self.indexes.close()
         self.model.close()
@@ -174,7 +180,9 @@ def assemble(
     engine = open_database(settings.database_url)
     catalogue = load_catalogue()
     stores = open_stores(settings, engine)
-    model = model or _open_model(settings)
+    registry = open_adapters(settings)
+    opened = OpenedModel(model, AS_SET) if model else _open_model(settings, registry)
+    model = opened.model
     conversations = ConversationStore(engine)
     company = CompanyTexts(engine, catalogue)
     chats: list[ChatService] = []  # the worker yields to chat, and chat needs the search
@@ -213,6 +221,7 @@ def assemble(
             chunk_tokens=settings.knowledge.chunk_tokens,
             count_tokens=search.embedder.count_tokens,
         ),
+        adapters=ServedAdapters(registry, opened, default=_default_adapter(settings)),
     )
 
 
@@ -334,42 +343,58 @@ def open_company(engine: Engine) -> CompanyTexts:
     return CompanyTexts(engine, load_catalogue())
 
 
+def open_adapters(settings: Settings) -> AdapterRegistry:
+    """Opens the adapters of the data folder, without loading a model."""
+    base = None
+    if settings.llm.backend == "local":
+        from bot.llm.weights import locate
+
+        base = BaseModel(*locate(settings.llm.weights, settings.data_dir))
+    return AdapterRegistry(settings.data_dir / "adapters", base=base)
+
+
 def open_accounts(settings: Settings, engine: Engine) -> AccountStore:
     """Opens the staff accounts."""
     return AccountStore(engine, login_hours=settings.web.login_hours)
 
 
-def _open_model(settings: Settings) -> ServedModel:
+def _open_model(settings: Settings, registry: AdapterRegistry) -> OpenedModel[ServedModel]:
     """Loads the language model that the settings name; imports only the backend in use."""
     llm = settings.llm
     if llm.backend == "remote":
         from bot.llm.remote import RemoteChatModel, RemoteModelOptions
 
-        return RemoteChatModel(
-            RemoteModelOptions(
-                url=llm.remote_url,
-                model=llm.remote_model,
-                key=llm.remote_key.get_secret_value(),
-                timeout_s=llm.remote_timeout_s,
-                max_active=llm.remote_active,
-                max_waiting=llm.max_waiting,
-            )
+        options = RemoteModelOptions(
+            url=llm.remote_url,
+            model=llm.remote_model,
+            key=llm.remote_key.get_secret_value(),
+            timeout_s=llm.remote_timeout_s,
+            max_active=llm.remote_active,
+            max_waiting=llm.max_waiting,
         )
+        return OpenedModel(RemoteChatModel(options), AS_SET)
     from bot.llm.local import LocalChatModel, LocalModelOptions
     from bot.llm.weights import resolve
 
-    return LocalChatModel(
-        resolve(llm.weights, settings.data_dir),
-        adapter=Path(llm.adapter) if llm.adapter else None,
-        options=LocalModelOptions(
-            device=llm.device,
-            threads=llm.threads,
-            max_active=llm.max_active,
-            max_waiting=llm.max_waiting,
-            prompt_lookup_tokens=llm.prompt_lookup_tokens,
-            int8_decoding=llm.int8_decoding,
-        ),
+    weights = resolve(llm.weights, settings.data_dir)
+    local = LocalModelOptions(
+        device=llm.device,
+        threads=llm.threads,
+        max_active=llm.max_active,
+        max_waiting=llm.max_waiting,
+        prompt_lookup_tokens=llm.prompt_lookup_tokens,
+        int8_decoding=llm.int8_decoding,
     )
+
+    def build(adapter: Path | None) -> ServedModel:
+        return LocalChatModel(weights, adapter=adapter, options=local)
+
+    return open_with_adapter(registry, build, default=_default_adapter(settings))
+
+
+def _default_adapter(settings: Settings) -> Path | None:
+    """The settings' adapter, which serves where none is promoted."""
+    return Path(settings.llm.adapter) if settings.llm.adapter else None
 
 
 def _limits(settings: Settings) -> ParseLimits:

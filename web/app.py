@@ -18,6 +18,7 @@ from web.limits import RateLimiter
 from web.logs import RequestLog
 from web.middleware import BodyLimit, BodyLimits, RootPath, SecurityHeaders, StaffGate
 from web.routes import (
+    adapters,
     archive,
     auth,
     chunks,
@@ -75,6 +76,7 @@ def create_app(services: Services, *, pages: bool = True, warm_pages: bool = Fal
         workbench,
         sources,
         archive,
+        adapters,
     ):
         app.include_router(part.router, prefix="/api/v1")
     if not pages:

@@ -25,6 +25,7 @@ from bot.llm.decoding import Decoder
 from bot.llm.engine import Engine
 from bot.llm.line import Line, Request
 from bot.llm.tokens import ChatTokenizer, Prompt, TextStream
+from bot.llm.weights import model_name
 
 _LOG = logging.getLogger(__name__)
 _CAREFUL_ROWS = 8  # of int8 products: 8 rows take 1.5 times as long as one, 16 take twice
@@ -65,7 +66,7 @@ class LocalChatModel:
 
     def __init__(self, folder: Path, *, adapter: Path | None, options: LocalModelOptions) -> None:
         self._folder = folder
-        self._name = folder.name
+        self._name = model_name(folder)
         self._adapter: adapters.Adapter | None = None
         device = _device(options.device)
         if options.threads:
@@ -95,7 +96,7 @@ class LocalChatModel:
 
     @property
     def name(self) -> str:
-        """The weights folder's name."""
+        """The model's name, as its weights folder gives it."""
         return self._name
 
     @property

@@ -47,7 +47,7 @@ def test_help_loads_no_heavy_library() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["serve"], ["chat"], ["demo"], ["bench"], ["kb"], ["user"], ["db"]]
+    "command", [["serve"], ["chat"], ["demo"], ["bench"], ["kb"], ["user"], ["db"], ["finetune"]]
 )
 def test_every_command_explains_itself(command: list[str]) -> None:
     shown = kefu(*command, "--help")
