@@ -15,7 +15,8 @@ from time import perf_counter
 
 from sqlalchemy import Engine
 
-from knowledge.embedding import Embedder, Vectors
+from knowledge.cross_language import lift_other_language
+from knowledge.embedding import Embedder, Vectors, is_chinese
 from knowledge.expansion import Expansion, expand
 from knowledge.fusion import LearnedFusion, Signs, reciprocal_rank_fusion
 from knowledge.live_chunks import LiveChunk, load_live
@@ -39,6 +40,8 @@ _MAX_ROUNDS = 4
 _WORDS_WEIGHT = 1.5
 _WORDS_POWER = 3
 _MAX_WORD_VOTES = 10
+#: The beginning of a passage tells its language; reading more would cost a search milliseconds.
+_LANGUAGE_CHARS = 200
 #: A letter beside a digit, as in HG-K1702 and E3; years and amounts alone are no codes.
 _CODE = re.compile(r"[a-z][-_./]*\d|\d[-_./]*[a-z]")
 
@@ -215,7 +218,7 @@ class HybridRetriever:
         for id in cosines.keys() | shares.keys():
             share, codes = shares.get(id, (0.0, 0.0))
             signs[id] = Signs(cosines.get(id, lowest), weight * share, weight * codes)
-        return self._fusion.rank(signs)
+        return lift_other_language(self._fusion.rank(signs), _in_other_language(asked, live))
 
     def _shares(
         self,
@@ -294,6 +297,11 @@ class _Clock:
     def finish(self) -> dict[str, float]:
         total = (perf_counter() - self._start) * 1000
         return {stage: round(ms, 2) for stage, ms in {**self._laps, "total": total}.items()}
+
+
+def _in_other_language(asked: Expansion, live: dict[int, LiveChunk]) -> set[int]:
+    chinese = is_chinese(asked.text)
+    return {id for id, it in live.items() if is_chinese(it.chunk.text[:_LANGUAGE_CHARS]) != chinese}
 
 
 def _spread(
