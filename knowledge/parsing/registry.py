@@ -61,6 +61,7 @@ _MAIN_PARTS = {
     ".epub": ("META-INF/container.xml", "an EPUB book"),
 }
 _HINTS = {
+    ".zip": "unpack it, choose one of its files",
     ".doc": "save it as .docx",
     ".xls": "save it as .xlsx",
     ".ppt": "save it as .pptx",
