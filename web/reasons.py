@@ -40,6 +40,12 @@ _KNOWN = tuple(
             r"has (?P<pages>[\d,]+) pages, more than the limit of (?P<limit>\d[\d,]*)",
             "too_many_pages",
         ),
+        (
+            r"has (?P<pages>[\d,]+) scanned pages, more than the limit of (?P<limit>\d[\d,]*)",
+            "too_many_scans",
+        ),
+        (r"found no words in", "no_words"),
+        (r"has more than (?P<limit>\d[\d,]*) pixels, the limit", "too_many_pixels"),
         (r"would unpack to more than the limit", "bomb"),
         (r"pages but no text layer", "no_layer"),
         (r"can be read but holds no text|No text was found in the file", "no_text"),
