@@ -63,6 +63,7 @@ _WORKER_STOP_S = 5.0
 _SUGGESTIONS_KEPT_S = 30.0
 _N_SUGGESTIONS = 3
 _N_PROPOSALS = 3
+_PREVIEW_LIMIT_S = 60.0  # somebody is waiting for it
 
 
 class ServedModel(ChatModel, Protocol):
@@ -162,6 +163,7 @@ class Services:
         """Ends background work, saves the indexes and lets go of everything."""
         self.adapters.stop()
         self.worker.stop(_WORKER_STOP_S)
+        self.previewer.parsing.close()
         self.indexes.close()
         self.model.close()
         self.engine.dispose()
@@ -220,6 +222,7 @@ def assemble(
             limits=_limits(settings),
             chunk_tokens=settings.knowledge.chunk_tokens,
             count_tokens=search.embedder.count_tokens,
+            parsing=ChildParsing(limit_s=_PREVIEW_LIMIT_S, scan_limit_s=_PREVIEW_LIMIT_S),
         ),
         adapters=ServedAdapters(registry, opened, default=_default_adapter(settings)),
     )
@@ -404,6 +407,7 @@ def _limits(settings: Settings) -> ParseLimits:
         max_text_chars=knowledge.max_text_chars,
         max_unpacked_bytes=knowledge.max_unpacked_mb * _MIB,
         max_bytes=knowledge.max_upload_mb * _MIB,
+        max_ocr_pages=knowledge.max_ocr_pages,
     )
 
 

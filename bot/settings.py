@@ -60,6 +60,7 @@ class KnowledgeSettings(_Group):
     stale_after_days: Positive = 365  # a document not replaced for longer counts as stale
     max_upload_mb: Positive = 50
     max_pdf_pages: Positive = 2000
+    max_ocr_pages: Positive = 100  # scanned pages of one file, a few seconds each
     max_text_chars: Positive = 5_000_000
     max_unpacked_mb: Positive = 200  # office files after decompression
     allow_private_urls: bool = False  # fetch web sources from one's own network too

@@ -114,7 +114,9 @@ class VersionHistory:
         if version == self._documents.get(document_id).version:
             raise DocumentNotFound(f"Version {version} is the live one; choose an older one.")
         name, content = self._content(old)
-        return self._ingestor.submit(name, content, author=author, replace=document_id)
+        return self._ingestor.submit(
+            name, content, author=author, replace=document_id, keep_folders=True
+        )
 
     def _content(self, old: DocumentVersion) -> tuple[str, bytes]:
         try:
@@ -122,7 +124,7 @@ class VersionHistory:
         except FileNotFoundError:
             path = PurePosixPath(old.name)
             is_plain = path.suffix.lower() in (".md", ".txt")
-            return (old.name if is_plain else f"{path.stem}.txt"), old.text.encode()
+            return (old.name if is_plain else str(path.with_suffix(".txt"))), old.text.encode()
 
 
 def compare(before: str, after: str) -> Iterator[DiffPart]:

@@ -175,7 +175,7 @@ def _report(loaded: "list[Loaded]", jobs: "list[Job]") -> None:
         job = ended.get(item.job_id) if item.job_id is not None else None
         error = item.error or (job.error if job is not None else None)
         state = "refused" if item.job_id is None else job.state.value if job else "queued"
-        typer.echo(f"{item.path.name}: {state}" + (f" ({error})" if error else ""), err=bool(error))
+        typer.echo(f"{item.name}: {state}" + (f" ({error})" if error else ""), err=bool(error))
         n_failed += bool(error) or state in ("failed", "cancelled")
     if n_failed:
         raise CommandError(f"{n_failed} of {len(loaded)} files could not be added.")

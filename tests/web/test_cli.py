@@ -3,12 +3,15 @@ import socket
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
+from typing import cast
 
 import pytest
 from sqlalchemy import select
 from typer.testing import CliRunner, Result
 
+from bot.assembly import KnowledgeStores
 from bot.company import CompanyTexts
 from bot.database import open_database
 from bot.tables import AuditRow
@@ -18,7 +21,7 @@ from web import retrieval_eval
 from web.cli import app
 from web.console import CommandError, is_served, print_table, sole_server
 from web.demo import save_texts
-from web.loading import find_files
+from web.loading import Loaded, find_files, submit
 from web.serving import create_first_admin
 
 ROOT = Path(__file__).parents[2]
@@ -114,6 +117,20 @@ def test_impossible_commands_fail_in_words(folder: Path, arguments: tuple[str, .
     assert failed.exit_code == 1
     assert str(failed.exception)
     assert "\n" not in str(failed.exception)
+
+
+def test_files_of_a_zip_are_loaded_one_by_one(tmp_path: Path) -> None:
+    stores = build_services(make_settings(tmp_path), FakeChatModel())
+    (tmp_path / "files").mkdir()
+    with zipfile.ZipFile(tmp_path / "files" / "all.zip", "w") as archive:
+        archive.writestr("help/returns.md", RETURNS)
+        archive.writestr("help/run.exe", "MZ")
+    (path,) = find_files([tmp_path / "files"])
+    good, bad = submit(cast(KnowledgeStores, stores), [path])
+    assert good == Loaded("help/returns.md", good.job_id)
+    assert good.job_id is not None
+    assert (bad.name, bad.job_id) == ("help/run.exe", None)
+    assert "suffix '.exe'" in str(bad.error)
 
 
 def test_backup_brings_everything_back(folder: Path) -> None:

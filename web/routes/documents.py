@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, File, Form, Query, Response, UploadFile
 from bot import audit
 from bot.accounts import User
 from bot.assembly import Services
+from knowledge.bundles import is_bundle
 from knowledge.preview import check_rule
 from knowledge.types import DocumentId, SplitKind, SplitRule
 from web.chunk_schemas import PreviewOut
@@ -23,7 +24,7 @@ from web.document_schemas import (
     VersionOut,
     managed,
 )
-from web.schemas import ChunkList, UploadAccepted
+from web.schemas import BundleAccepted, ChunkList, UploadAccepted, UploadedFile
 
 
 def _split_rule(
@@ -48,8 +49,11 @@ def upload(
     services: ServicesDep,
     rule: RuleDep,
     replace: Annotated[str | None, Form(max_length=64)] = None,
-) -> UploadAccepted:
-    """Takes a file; the same name, or `replace`, makes a new version of a document."""
+) -> BundleAccepted | UploadAccepted:
+    """Takes a file; the same name, or `replace`, makes a new version of a document.
+
+    Every file in a ZIP becomes a document of its own, called by its path in the ZIP.
+    """
     return _submit(file, services, user, replace=replace, rule=rule)
 
 
@@ -157,13 +161,28 @@ def _submit(
     *,
     replace: str | None,
     rule: SplitRule | None = None,
-) -> UploadAccepted:
-    document_id, job_id = services.ingestor.submit(
-        file.filename or "",
+) -> BundleAccepted | UploadAccepted:
+    name = file.filename or ""
+    found = services.ingestor.submit_all(
+        name,
         file.file.read(),
         author=user.name,
         replace=DocumentId(replace) if replace else None,
         rule=rule,
     )
-    audit.record(services.engine, user.name, action="document.upload", target=document_id)
-    return UploadAccepted(document_id=document_id, job_id=job_id)
+    taken = [(one.document_id, one.job_id) for one in found if one.document_id and one.job_id]
+    for document_id, _ in taken:
+        audit.record(services.engine, user.name, action="document.upload", target=document_id)
+    document_id, job_id = taken[0]
+    if not is_bundle(name):
+        return UploadAccepted(document_id=document_id, job_id=job_id)
+    files = [
+        UploadedFile(
+            name=one.name,
+            document_id=one.document_id,
+            job_id=one.job_id,
+            error=str(one.error) if one.error else None,
+        )
+        for one in found
+    ]
+    return BundleAccepted(document_id=document_id, job_id=job_id, documents=files)

@@ -13,6 +13,7 @@ from gradio.data_classes import ListFiles
 from bot import audit
 from bot.accounts import User
 from bot.catalogue import UiLanguage
+from knowledge.bundles import is_bundle
 from knowledge.errors import UnsupportedFormat
 from knowledge.types import DocumentId, Job, JobId, JobState
 from web.dependencies import WebContext
@@ -28,6 +29,7 @@ from web.ui.staff import EXPECTED, QUIET, Desk, piece, sent, staff_script
 _log = logging.getLogger(__name__)
 _REFRESH_S = 1.5
 _MAX_TOP_K = 50
+_SHOWN_REFUSALS = 20  # of one ZIP
 #: States of a job that the list has something to say about.
 _TOLD = (JobState.QUEUED, JobState.RUNNING, JobState.FAILED, JobState.CANCELLED)
 _RECORDED = {
@@ -180,20 +182,33 @@ class KnowledgePage:
         yield lines, *self._list(user), done
 
     def _submit(self, picked: Picked, user: User, *, replace: DocumentId | None) -> str:
-        name = escape(picked.name)
         try:
             data = _read(picked.path)
-            document_id, _ = self._services.ingestor.submit(
+            found = self._services.ingestor.submit_all(
                 picked.name, data, author=user.name, replace=replace
             )
         except EXPECTED as error:
-            title, detail = describe(error, self._services.catalogue, self._desk.language)
-            line = f"<strong>{name}</strong> {escape(title)}: {escape(detail)}"
-            return notice(line, kind="error")
+            return self._refused(picked.name, error)
         finally:
             picked.path.unlink(missing_ok=True)
-        audit.record(self._services.engine, user.name, action="document.upload", target=document_id)
-        return notice(f"<strong>{name}</strong> {self.words('accepted')}")
+        for one in found:
+            if one.document_id:
+                audit.record(self._services.engine, user.name, action="document.upload",
+                             target=one.document_id)  # fmt: skip
+        errors = [(one.name, one.error) for one in found if one.error is not None]
+        lines = [self._refused(name, error) for name, error in errors[:_SHOWN_REFUSALS]]
+        if len(errors) > len(lines):
+            rest = self.words("more_refused", n=len(errors) - len(lines))
+            lines.append(notice(rest, kind="error"))
+        accepted = self.words("accepted")
+        if is_bundle(picked.name):
+            accepted = self.words("bundle_accepted", n=len(found) - len(errors))
+        return notice(f"<strong>{escape(picked.name)}</strong> {accepted}") + "".join(lines)
+
+    def _refused(self, name: str, error: Exception) -> str:
+        title, detail = describe(error, self._services.catalogue, self._desk.language)
+        line = f"<strong>{escape(name)}</strong> {escape(title)}: {escape(detail)}"
+        return notice(line, kind="error")
 
     def _list(self, user: User) -> View:
         shown = self._services.documents.list()
