@@ -292,7 +292,7 @@ def test_agents_read_documents_and_change_none(
     assert "transcripts" in bar
     assert "company" not in bar
     assert 'data-act="delete"' not in listed
-    assert picker["visible"] is False
+    assert picker["visible"] is trial["visible"] is False
     target = min(before)[0]
     for act in ("delete", "replace", "cancel", "retry"):
         assert "Not allowed" in page.act(event(act=act, id=target), agent)[0]

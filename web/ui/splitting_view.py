@@ -23,8 +23,8 @@ def split_form(
         f'<section class="k-split" aria-labelledby="k-split-name"><div class="k-panel-head">'
         f'<div><p class="k-label">{words("split_title")}</p>'
         f'<h2 id="k-split-name" tabindex="-1">{escape(name)}</h2></div>'
-        f"{button('split-close', words('close'), kind='k-quiet', event='staff_split')}</div>"
-        f'<form class="k-row" data-form="split" data-event="staff_split" data-live>'
+        f"{button('split-close', words('close'), kind='k-quiet', event='split')}</div>"
+        f'<form class="k-row" data-form="split" data-event="split" data-live>'
         f'<input type="hidden" name="id" value="{escape(document_id)}">'
         f'<label class="k-grow"><span>{words("split_kind")}</span>'
         f'<select name="split">{kinds}</select></label>'
