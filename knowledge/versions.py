@@ -17,9 +17,10 @@ from sqlalchemy.orm import Session
 
 from knowledge.errors import DocumentNotFound
 from knowledge.ingestion import Ingestor
+from knowledge.preview import check_rule, rule_from
 from knowledge.store import DocumentStore, live_row
 from knowledge.tables import DocumentVersionRow
-from knowledge.types import DocumentId, DocumentVersion, JobId
+from knowledge.types import DocumentId, DocumentVersion, JobId, SplitRule
 from knowledge.uploads import UploadFolder
 
 _SENTENCE_END = re.compile(r"(?<=[。！？；])|(?<=[.!?;])\s+|\n")
@@ -116,6 +117,29 @@ class VersionHistory:
         name, content = self._content(old)
         return self._ingestor.submit(
             name, content, author=author, replace=document_id, keep_folders=True
+        )
+
+    def file(self, document_id: DocumentId) -> tuple[str, bytes]:
+        """Returns the name and bytes of the live version; raises `DocumentNotFound`."""
+        return self._content(self._documents.version(document_id))
+
+    def split_rule(self, document_id: DocumentId) -> SplitRule:
+        """Returns the rule that the document keeps; raises `DocumentNotFound`."""
+        with Session(self._engine) as session:
+            return rule_from(live_row(session, document_id).split_rule)
+
+    def resplit(
+        self, document_id: DocumentId, rule: SplitRule, *, author: str
+    ) -> tuple[DocumentId, JobId]:
+        """Queues the live version again under another rule, which the document then keeps.
+
+        Raises:
+            EditRejected: the rule's limit is out of range.
+            KnowledgeError: whatever an upload of that file may be refused for.
+        """
+        name, content = self.file(document_id)
+        return self._ingestor.submit(
+            name, content, author=author, replace=document_id, rule=check_rule(rule)
         )
 
     def _content(self, old: DocumentVersion) -> tuple[str, bytes]:

@@ -1,6 +1,6 @@
 """Bodies about looking after documents: changes, health, versions, differences."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from bot.assembly import Services
 from knowledge.document_edits import DocumentChange
-from knowledge.health import health_of
+from knowledge.health import Health, health_of
 from knowledge.types import Document, DocumentStatus, Visibility
 from web.schemas import DocumentOut
 
@@ -37,8 +37,20 @@ class DocumentPatch(BaseModel):
 
 
 class DocumentFilter(BaseModel):
-    """Which documents a list shows; all conditions must hold."""
+    """Which documents a list shows, all conditions must hold, and in which order.
 
+    Without `page_size` the list is whole; `total` counts all that fit either way.
+    """
+
+    format: Annotated[str, Field(max_length=10)] | None = None  # the name's ending: pdf, docx
+    language: Literal["zh", "en"] | None = None
+    health: Health | None = None
+    archived: bool | None = None
+    updated_from: AwareDatetime | None = None
+    updated_to: AwareDatetime | None = None  # exclusive
+    sort: Literal["updated", "name", "used"] = "updated"
+    page: Annotated[int, Field(ge=1, le=100_000)] = 1
+    page_size: Annotated[int, Field(ge=1, le=500)] | None = None
     tag: Annotated[str, Field(max_length=40)] | None = None
     status: DocumentStatus | Literal["archived"] | None = None
     visibility: Visibility | None = None
@@ -52,7 +64,31 @@ class DocumentFilter(BaseModel):
             and (self.status is None or self.status == status)
             and (self.visibility is None or self.visibility == document.visibility)
             and self.q.casefold() in f"{document.name}\n{document.title}".casefold()
+            and self._is_kind(document)
+            and (self.archived is None or self.archived == (document.archived_at is not None))
+            and (self.updated_from is None or document.updated_at >= self.updated_from)
+            and (self.updated_to is None or document.updated_at < self.updated_to)
         )
+
+    def _is_kind(self, document: Document) -> bool:
+        ending = document.name.rpartition(".")[2].casefold()
+        return (self.format is None or self.format.casefold() == ending) and (
+            self.language is None or self.language == document.language
+        )
+
+    def select(self, documents: Sequence[Document], services: Services) -> "ManagedDocumentList":
+        """Returns the wanted page of the documents that fit, in the wanted order."""
+        uses = services.document_uses.counts()
+        found = [managed(d, services, uses) for d in documents if self.fits(d)]
+        if self.health is not None:
+            found = [one for one in found if one["health"] == self.health]
+        if self.sort == "name":
+            found.sort(key=lambda one: str(one["name"]).casefold())
+        elif self.sort == "used":
+            found.sort(key=lambda one: -int(str(one["n_conversations"])))
+        first = (self.page - 1) * (self.page_size or 0)
+        shown = found if self.page_size is None else found[first : first + self.page_size]
+        return ManagedDocumentList.model_validate({"items": shown, "total": len(found)})
 
 
 class ManagedDocument(DocumentOut):

@@ -30,7 +30,8 @@ from web.limits import RateLimiter
 from web.security import COOKIE
 from web.ui.chat import ChatPage
 from web.ui.company import CompanyPage
-from web.ui.knowledge import KnowledgePage, NamedFile, Picked
+from web.ui.knowledge import KnowledgePage, NamedFile
+from web.ui.splitting import Picked
 from web.ui.transcripts import TranscriptsPage
 
 QUESTION = "How much does gift wrapping cost?"
@@ -307,11 +308,11 @@ def test_agents_read_documents_and_change_none(
         return {(found.id, found.name) for found in services.documents.list()}
 
     before = known()
-    bar, _, listed, _, picker = page.open(agent)
+    bar, _, listed, _, picker, trial = page.open(agent)
     assert "transcripts" in bar
     assert "company" not in bar
     assert 'data-act="delete"' not in listed
-    assert picker["visible"] is False
+    assert picker["visible"] is trial["visible"] is False
     target = min(before)[0]
     for act in ("delete", "replace", "cancel", "retry"):
         assert "Not allowed" in page.act(event(act=act, id=target), agent)[0]

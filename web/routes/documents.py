@@ -69,9 +69,7 @@ def list_documents(
     user: DocumentReader, services: ServicesDep, wanted: Annotated[DocumentFilter, Query()]
 ) -> ManagedDocumentList:
     """Returns the live documents that fit, with status, health and use."""
-    uses = services.document_uses.counts()
-    items = [managed(d, services, uses) for d in services.documents.list() if wanted.fits(d)]
-    return ManagedDocumentList.model_validate({"items": items, "total": len(items)})
+    return wanted.select(services.documents.list(), services)
 
 
 @router.get("/{document_id}")

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from bot import audit
 from bot.accounts import User
 from bot.catalogue import UiLanguage
 from knowledge.bundles import is_bundle
-from knowledge.errors import UnsupportedFormat
 from knowledge.types import DocumentId, Job, JobId, JobState
 from web.dependencies import WebContext
 from web.errors import HttpProblem, describe
@@ -24,6 +22,7 @@ from web.ui.chunks import ChunkPanel
 from web.ui.document_panel import DocumentPanel
 from web.ui.documents_view import CHANGES, Care
 from web.ui.markup import escape, notice
+from web.ui.splitting import Picked, SplitTrial
 from web.ui.staff import EXPECTED, QUIET, Desk, piece, sent, staff_script
 
 _log = logging.getLogger(__name__)
@@ -40,14 +39,6 @@ _RECORDED = {
 }
 
 View = tuple[Any, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Picked:
-    """A file that was sent: where Gradio put it, and the name it really has."""
-
-    path: Path
-    name: str
 
 
 class NamedFile(gr.File):  # type: ignore[misc]  # Gradio is not typed
@@ -71,6 +62,7 @@ class KnowledgePage:
         self._services = context.services
         self._chunks = ChunkPanel(self._desk)
         self._document = DocumentPanel(self._desk)
+        self.splitting = SplitTrial(self._desk)
         self.words = self._desk.words
 
     def open(self, request: gr.Request) -> View:
@@ -78,9 +70,9 @@ class KnowledgePage:
         try:
             user = self._desk.user(request, "documents.read")
         except EXPECTED as error:
-            return "", self._desk.line(error), "", gr.Timer(active=False), gr.skip()
-        may_write = may(user, "documents.write")
-        return self._desk.bar(request), "", *self._list(user), gr.update(visible=may_write)
+            return "", self._desk.line(error), "", gr.Timer(active=False), gr.skip(), gr.skip()
+        shown = gr.update(visible=may(user, "documents.write"))
+        return self._desk.bar(request), "", *self._list(user), shown, shown
 
     def tick(self, request: gr.Request) -> View:
         """Shows how far the running jobs are; stops asking when none is left."""
@@ -183,7 +175,7 @@ class KnowledgePage:
 
     def _submit(self, picked: Picked, user: User, *, replace: DocumentId | None) -> str:
         try:
-            data = _read(picked.path)
+            data = picked.read()
             found = self._services.ingestor.submit_all(
                 picked.name, data, author=user.name, replace=replace
             )
@@ -253,11 +245,16 @@ def build_knowledge(context: WebContext, language: UiLanguage) -> gr.Blocks:
         new_version = NamedFile(file_count="single", height=150, visible=False, elem_id="k-replace")
         listed = piece("k-documents")
         timer = gr.Timer(_REFRESH_S, active=False)
+        trial = NamedFile(
+            label=words.plain("split_pick"), file_count="single", height=110, visible=False,
+            elem_id="k-trial",
+        )  # fmt: skip
+        rule, passages = piece("k-split-form"), piece("k-split")
         piece("k-search", knowledge_view.search_form(words))
         hits = piece("k-hits")
         panel = piece("k-panel")
 
-        bar.staff_open(page.open, None, [bar, line, listed, timer, picker], **QUIET)
+        bar.staff_open(page.open, None, [bar, line, listed, timer, picker, trial], **QUIET)
         timer.tick(page.tick, None, [listed, timer], **QUIET)
         acted = bar.staff_act(
             page.act, None, [line, listed, timer, panel, new_version, target], **QUIET
@@ -269,17 +266,15 @@ def build_knowledge(context: WebContext, language: UiLanguage) -> gr.Blocks:
         new_version.upload(
             page.replace, [new_version, target], [line, listed, timer, new_version], **QUIET
         )
+        tried = [line, rule, passages, trial]
+        trial.upload(page.splitting.choose, trial, tried, **QUIET)
+        changed = bar.staff_split(page.splitting.change, trial, tried, **QUIET)
+        changed.then(None, js="() => window.kefuSplit()", api_visibility="private")
+        changed.then(page.tick, None, [listed, timer], **QUIET)  # what was saved is being taken in
         sent_in = bar.staff_form(page.submit, None, [hits, line, panel], **QUIET)
         sent_in.then(None, js="() => window.kefuPanel()", api_visibility="private")
         sent_in.then(page.tick, None, [listed, timer], **QUIET)  # a form may change a document
     return blocks
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UnsupportedFormat("The uploaded file is gone; choose it again.") from error
 
 
 def _discard(files: list[Picked]) -> None:

@@ -138,6 +138,8 @@ def _actions(document: Document, job: Job | None, words: Words, *, may_write: bo
     if may_write:
         question = words.plain("delete_confirm", document=document.name)
         acts.append(button("care", words("document_care"), id=document.id, panel="1"))
+        if document.version:
+            acts.append(button("split", words("split"), id=document.id, event="split"))
         acts.append(care_actions(document, words))
         acts.append(button("replace", words("replace"), id=document.id))
         acts.append(
