@@ -88,7 +88,8 @@ _PART = r"(?P<part>凌晨|清晨|早晨|早上|早|上午|中午|午后|下午|�
 _ZH_HOUR = r"(?:\d{1,2}|二?十?[一二三四五六七八九两]|二?十)"
 _ZH_CLOCK = re.compile(
     rf"{_PART}\s?(?P<hour>{_ZH_HOUR})\s?(?:点钟?|时(?!间|长|段|候|效|限|常))"
-    r"(?:(?P<half>半)|(?P<quarter>[一三])刻|(?P<minute>\d{1,2}|[二三四五]?十[一二三四五六七八九]?)分?(?!钟|天|个|位))?"
+    r"(?:(?P<half>半)|(?P<quarter>[一三])刻"
+    r"|(?P<minute>\d{1,2}|[二三四五]?十[一二三四五六七八九]?)分?(?!钟|天|个|位))?"
 )
 _CLOCK = re.compile(
     rf"{_PART}(?<![\d:.])(?P<hour>\d{{1,2}})[:：](?P<minute>\d\d)(?![\d:])(?:\s?(?P<half>[ap])\.?m\b\.?)?"
@@ -96,6 +97,7 @@ _CLOCK = re.compile(
 _EN_CLOCK = re.compile(
     r"(?<![\d:.])(?P<hour>\d{1,2})(?:[.:](?P<minute>\d\d))?\s?(?P<half>[ap])\.?m\b\.?"
 )
+_LATE = ("午后", "下午", "傍晚", "晚上", "晚间", "夜里", "晚")
 _NOON = re.compile(r"\b(?:(?P<noon>noon|midday)|midnight)\b")
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _MONTH = r"(?P<month>jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
@@ -106,7 +108,8 @@ _DATES = tuple(
         r"(?:(?<!\d)(?P<year>(?:19|20)\d\d|二[〇零][〇零一二三四五六七八九]{2})\s?年\s?)?(?<!\d)(?P<m>\d{1,2}|十?[一二三四五六七八九十])\s?月"
         r"\s?(?P<d>\d{1,2}|[二三]?十?[一二三四五六七八九十])\s?[日号]"
         r"(?:\s?[-~～—至到]\s?(?P<last>\d{1,2})\s?[日号])?",
-        rf"(?<!\d)(?P<d>\d{{1,2}})(?:st|nd|rd|th)?(?: of)? {_MONTH}(?:,? (?P<year>(?:19|20)\d\d))?(?![a-z])",
+        rf"(?<!\d)(?P<d>\d{{1,2}})(?:st|nd|rd|th)?(?: of)? {_MONTH}"
+        r"(?:,? (?P<year>(?:19|20)\d\d))?(?![a-z])",
         rf"\b{_MONTH} (?P<d>\d{{1,2}})(?:st|nd|rd|th)?(?:,? (?P<year>(?:19|20)\d\d))?(?![\d:])",
     )
 )
