@@ -21,14 +21,14 @@ def found_in(base: KnowledgeBase) -> list[Conflict]:
 
 
 def two_pages(base: KnowledgeBase, one: str, other: str) -> list[Conflict]:
-    base.add("one.md", f"# Returns\n\n{one}")
-    base.add("other.md", f"# Returns\n\n{other}")
+    base.add("one.md", f"# Kettles\n\n{one}")
+    base.add("other.md", f"# Kettles\n\n{other}")
     return found_in(base)
 
 
-def test_different_figures_are_reported(base: KnowledgeBase) -> None:
+def test_different_figures_are_reported(kb: KnowledgeBase) -> None:
     (one,) = two_pages(
-        base, "You can return a kettle within 7 days.", "You can return a kettle within 30 days."
+        kb, "You can return a kettle within 7 days.", "You can return a kettle within 30 days."
     )
     ((a, b),) = one.figures
     assert {one.a.text[a.start : a.end], one.b.text[b.start : b.end]} == {"7 days", "30 days"}
@@ -42,23 +42,23 @@ def test_different_figures_are_reported(base: KnowledgeBase) -> None:
         "Gold members can return a kettle within 30 days.",
     ],
 )
-def test_other_facts_are_not_reported(base: KnowledgeBase, other: str) -> None:
-    assert two_pages(base, "You can return a kettle within 7 days.", other) == []
+def test_other_facts_are_not_reported(kb: KnowledgeBase, other: str) -> None:
+    assert two_pages(kb, "You can return a kettle within 7 days.", other) == []
 
 
-def test_judgement_lasts_until_a_change(base: KnowledgeBase) -> None:
+def test_judgement_lasts_until_a_change(kb: KnowledgeBase) -> None:
     found = two_pages(
-        base, "You can return a kettle within 7 days.", "You can return a kettle within 30 days."
+        kb, "You can return a kettle within 7 days.", "You can return a kettle within 30 days."
     )
-    store = ConflictStore(base.engine)
+    store = ConflictStore(kb.engine)
     store.save(found)
     (pair,) = store.list()
     store.judge(pair.id, Verdict.NOT_ONE, author="ann")
-    store.save(found_in(base))
+    store.save(found_in(kb))
     (kept,) = store.list()
     assert (kept.verdict, kept.judged_by) == (Verdict.NOT_ONE, "ann")
-    base.add("one.md", "# Returns\n\nYou can return a kettle within 14 days.")
-    store.save(found_in(base))
+    kb.add("one.md", "# Kettles\n\nYou can return a kettle within 14 days.")
+    store.save(found_in(kb))
     assert [one.verdict for one in store.list()] == [Verdict.OPEN]
 
 
