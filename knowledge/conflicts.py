@@ -23,7 +23,7 @@ from knowledge.statements import Statement, codes_of, key_words, load_statements
 
 _BLOCK = 1024
 #: Tuned on the development shop of the tests: see `tests/knowledge/data/conflicts_dev`.
-THRESHOLD = 0.5
+THRESHOLD = 0.55
 _LOOSE = 0.3
 _WORDS_GAIN = 0.15
 _TOPIC_GAIN = 0.05

@@ -21,6 +21,7 @@ from knowledge.quantities import Quantity, quantities
 from knowledge.tables import ChunkRow, DocumentRow
 
 _RECORD = re.compile(r"^(?P<name>[^:：;；\n]{1,30})[:：] ?(?P<key>[^;；\n]{1,60})[;；] ?\S", re.M)
+_CELLS = re.compile(r"\|? ?(?P<key>[^|\n]{1,60}?) \| \S")
 _CODE = re.compile(r"(?<![a-z0-9])[a-z]{1,6}-?\d[a-z0-9-]*(?![a-z0-9])")
 _CLAUSE_END = re.compile(r"[，,。；;！!？?、\n]|(?<=[a-z])\.\s|\s(?:and|or|but)\s", re.IGNORECASE)
 _ROWS_AT_ONCE = 500
@@ -154,7 +155,7 @@ def _position(text: str, part: str, searched: int) -> int:
 def _row_key(text: str, position: int) -> str:
     """Returns the first cell of the table row at a position, empty outside of tables."""
     start = text.rfind("\n", 0, position + 1) + 1
-    match = _RECORD.match(text, start)
+    match = _RECORD.match(text, start) or _CELLS.match(text, start)
     return match["key"].strip() if match else ""
 
 
