@@ -36,6 +36,7 @@ from knowledge.archive import KnowledgeArchive
 from knowledge.archive_format import ArchiveManifest
 from knowledge.chunk_edits import ChunkEditor
 from knowledge.chunk_questions import QuestionStore
+from knowledge.conflicts import ConflictFinder
 from knowledge.document_edits import DocumentChange, DocumentEditor
 from knowledge.embedding import Embedder, load_by_id, load_embedder
 from knowledge.fetching import FetchOptions
@@ -339,6 +340,16 @@ def open_search(
     editor = ChunkEditor(engine, indexes, embedder=serving)
     questions = QuestionStore(engine, indexes, embedder=serving)
     return Search(embedder, indexes, retriever, worker, editor, questions)
+
+
+def open_conflict_finder(settings: Settings, engine: Engine) -> ConflictFinder:
+    """Loads the embedder and opens the search for contradictions.
+
+    Raises:
+        EmbedderUnavailable: the embedding model cannot be loaded.
+    """
+    embedder = load_embedder(settings.knowledge.embedder, device=settings.llm.device)
+    return ConflictFinder(engine, embedder=embedder)
 
 
 def open_company(engine: Engine) -> CompanyTexts:

@@ -6,9 +6,9 @@ and writing stops at its end, so that a quotation can take its place.
 
 from collections.abc import Sequence
 
-from bot.claims import figures, is_chinese, words
 from bot.grounding import clean_answer
 from bot.text import sentence_spans
+from knowledge.claims import figures, is_chinese, words
 from knowledge.types import ScoredChunk
 
 _ENDS = ("。", "？", "?", "!", "！")  # a point may be the beginning of 3.20

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.claims import figures, words
 from bot.grounding import EMPHASIS, Checked, with_mark
 from bot.runs import MAX_QUOTE_CHARS, Run, cite, runs_of
 from bot.types import Grounding, SentenceCheck
+from knowledge.claims import figures, words
 from knowledge.part_vectors import PartVectors
 from knowledge.types import ScoredChunk
 

@@ -106,3 +106,7 @@ class RobotsDenied(FetchFailed):
 
 class ArchiveRejected(KnowledgeError):
     """The file is no whole archive of a knowledge base, or there is no place for it."""
+
+
+class ConflictNotFound(KnowledgeError):
+    """There is no contradiction of that id."""

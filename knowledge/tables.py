@@ -278,3 +278,18 @@ class EvalRunRow(Base):
     sha256: Mapped[str] = mapped_column(String(64))
     settings: Mapped[dict[str, object]] = mapped_column(JSON)
     report: Mapped[dict[str, object]] = mapped_column(JSON)
+
+
+class ConflictRow(Base):
+    """Two passages that differ in a figure, with a person's judgement; see `conflict_store`."""
+
+    __tablename__ = "conflicts"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    a: Mapped[dict[str, object]] = mapped_column(JSON)
+    b: Mapped[dict[str, object]] = mapped_column(JSON)
+    score: Mapped[float] = mapped_column(Float)
+    verdict: Mapped[str] = mapped_column(String(16))
+    found_at: Mapped[datetime] = mapped_column(UtcDateTime())
+    judged_by: Mapped[str | None] = mapped_column(String(64))
+    judged_at: Mapped[datetime | None] = mapped_column(UtcDateTime())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from knowledge.types import Schedule, SourceKind
-from web import cli_archive, cli_sources
+from web import cli_archive, cli_conflicts, cli_sources
 from web.cli_eval import evaluate
 from web.console import CommandError, database, print_json, print_table, settings_in_force, tell
 
@@ -21,6 +21,7 @@ app.command("sources")(cli_sources.sources)
 app.command("export")(cli_archive.export)
 app.command("import")(cli_archive.restore)
 app.command("eval")(evaluate)
+app.command("conflicts")(cli_conflicts.conflicts)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

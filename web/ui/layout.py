@@ -12,6 +12,7 @@ from bot.catalogue import UiLanguage
 from web.dependencies import WebContext
 from web.ui.chat import build_chat
 from web.ui.company import build_company
+from web.ui.conflicts import build_conflicts
 from web.ui.curated import build_curated
 from web.ui.knowledge import build_knowledge
 from web.ui.menu import CHAT, base_path
@@ -44,6 +45,7 @@ _BUILDERS: dict[str, Build] = {
     "knowledge": build_knowledge,
     "sources": build_sources,
     "curated": build_curated,
+    "conflicts": build_conflicts,
     "workbench": build_workbench,
     "transcripts": build_transcripts,
     "company": build_company,

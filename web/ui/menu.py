@@ -9,6 +9,7 @@ PAGES: tuple[tuple[str, Access], ...] = (
     ("knowledge", "documents.read"),
     ("sources", "documents.read"),
     ("curated", "documents.read"),
+    ("conflicts", "documents.read"),
     ("workbench", "search"),
     ("transcripts", "transcripts"),
     ("company", "company"),
