@@ -83,6 +83,7 @@ KINDS: dict[type[Exception], str] = {
     knowledge.InvalidChange: "invalid",
     knowledge.JobNotFound: "job_not_found",
     knowledge.ParseFailed: "unreadable_file",
+    knowledge.QuestionsRejected: "invalid",
     knowledge.ArchiveRejected: "invalid",
     knowledge.SourceNotFound: "source_not_found",
     knowledge.SourceRejected: "invalid",

@@ -14,7 +14,6 @@ from bot.accounts import StaffRole
 from bot.assembly import Services
 from bot.recorded import recorded_retrieval
 from bot.tables import AuditRow
-from knowledge.eval_runs import EvalRunStore
 from knowledge.search_settings import RetrievalOptions, SearchSettings
 from tests.web.kit import RETURNS
 from web.dependencies import WebContext
@@ -198,21 +197,3 @@ def test_searches_are_found_by_their_words(
     assert "<tr>" not in page.submit(event(form="searches", q="zeppelin", language="zh"), who)[3]
     assert page.act({"q": "zeppelin"}, event(act="page", page="1"), who)[3].count("<tr>") == 2
     assert "alert" in page.submit(event(form="searches"), request(tokens["knowledge"]))[0]
-
-
-def test_page_marks_a_regression(
-    page: WorkbenchPage, services: Services, tokens: dict[str, str]
-) -> None:
-    store = EvalRunStore(services.engine)
-    for hits in ([1.0] * 20, [0.0] * 20):
-        mean = sum(hits) / len(hits)
-        report = {
-            "k": 5,
-            "stages": {"fused": {"all": {"n": 20, "hit_at_k": mean}}},
-            "intervals": {"fused": {"all": [mean, mean]}},
-            "hits": {"fused": {"all": hits}},
-        }
-        store.add("<i>q.jsonl", "a", settings={}, report=report)
-    shown = page.open(request(tokens["admin"]))[5]
-    assert shown.count("k-badge k-off") == 1
-    assert "<i>q" not in shown

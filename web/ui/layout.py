@@ -13,6 +13,7 @@ from web.dependencies import WebContext
 from web.ui.chat import build_chat
 from web.ui.company import build_company
 from web.ui.curated import build_curated
+from web.ui.evaluation import build_evaluation
 from web.ui.knowledge import build_knowledge
 from web.ui.menu import CHAT, base_path
 from web.ui.sources import build_sources
@@ -45,6 +46,7 @@ _BUILDERS: dict[str, Build] = {
     "sources": build_sources,
     "curated": build_curated,
     "workbench": build_workbench,
+    "evaluation": build_evaluation,
     "transcripts": build_transcripts,
     "company": build_company,
 }

@@ -13,7 +13,6 @@ import gradio as gr
 from bot.accounts import User
 from bot.catalogue import UiLanguage
 from bot.recorded import RecordedRetrieval, recorded_retrieval
-from knowledge.eval_runs import EvalRunStore
 from knowledge.search_settings import RetrievalOptions
 from knowledge.terms import parse_terms
 from web.dependencies import WebContext
@@ -21,14 +20,12 @@ from web.errors import HttpProblem
 from web.security import may
 from web.ui import searches_view
 from web.ui import workbench_view as view
-from web.ui.evaluation_view import runs
 from web.ui.markup import notice
 from web.ui.searches import SearchList
 from web.ui.staff import EXPECTED, QUIET, Desk, piece, sent, staff_script
 from web.workbench import apply_settings, save_terms
 
 _MAX_QUERY_CHARS = 4000
-_N_RUNS = 20
 
 View = tuple[Any, ...]
 _SAME = gr.skip()
@@ -44,11 +41,11 @@ class WorkbenchPage:
         self._searches = SearchList(context.services.engine, self.words)
 
     def open(self, request: gr.Request) -> View:
-        """Shows bar, line, form, searches, terms and evaluations."""
+        """Shows bar, line, form, searches and terms."""
         try:
             user = self._desk.user(request, "search")
         except EXPECTED as error:
-            return "", self._desk.line(error), "", "", "", ""
+            return "", self._desk.line(error), "", "", ""
         terms = self._services.retriever.terms.groups()
         return (
             self._desk.bar(request),
@@ -56,7 +53,6 @@ class WorkbenchPage:
             self._form(view.Asked(), self._live(), user),
             self._searches.show({}, 1) if may(user, "transcripts") else "",
             view.terms_form(terms, self.words, may_save=may(user, "documents.write")),
-            runs(EvalRunStore(self._services.engine).list(limit=_N_RUNS), self.words),
         )
 
     def submit(self, event: gr.EventData, request: gr.Request) -> View:
@@ -200,10 +196,9 @@ def build_workbench(context: WebContext, language: UiLanguage) -> gr.Blocks:
         results = piece("k-results")
         searches = piece("k-searches")
         terms = piece("k-terms")
-        evaluations = piece("k-runs")
         found_by = gr.State({})
 
-        bar.staff_open(page.open, None, [bar, line, form, searches, terms, evaluations], **QUIET)
+        bar.staff_open(page.open, None, [bar, line, form, searches, terms], **QUIET)
         changed = [line, form, results, searches]
         submitted = bar.staff_form(page.submit, None, [*changed, found_by], **QUIET)
         acted = bar.staff_act(page.act, found_by, changed, **QUIET)
