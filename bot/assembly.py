@@ -39,11 +39,12 @@ from knowledge.chunk_questions import QuestionStore
 from knowledge.conflicts import ConflictFinder
 from knowledge.document_edits import DocumentChange, DocumentEditor
 from knowledge.embedding import Embedder, load_by_id, load_embedder
+from knowledge.evaluate_job import EvaluationStep
 from knowledge.fetching import FetchOptions
 from knowledge.fusion import LearnedFusion
 from knowledge.ingestion import Ingestor
 from knowledge.job_run import IngestionOptions
-from knowledge.jobs import JobStore
+from knowledge.jobs import EVALUATE, JobStore
 from knowledge.next_embedder import serving_embedder
 from knowledge.parsing.limits import ParseLimits
 from knowledge.parsing.running import ChildParsing
@@ -336,7 +337,11 @@ def open_search(
         relevance=RelevanceModel.load(),
         fusion=LearnedFusion.load(),
     )
-    worker = IngestionWorker(engine, indexes, embedder=serving, options=options)
+    documents = DocumentStore(engine, uploads_dir=_uploads(settings))
+    step = EvaluationStep(retriever, documents, settings.chat.relevance_threshold)
+    worker = IngestionWorker(
+        engine, indexes, embedder=serving, options=options, steps={EVALUATE: step}
+    )
     editor = ChunkEditor(engine, indexes, embedder=serving)
     questions = QuestionStore(engine, indexes, embedder=serving)
     return Search(embedder, indexes, retriever, worker, editor, questions)

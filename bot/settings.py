@@ -79,6 +79,7 @@ class ChatSettings(_Group):
     passages: int = Field(3, ge=1, le=10)  # passages that go into the prompt
     history_turns: int = Field(3, ge=0, le=20)
     checkpoint_s: float = Field(0.5, gt=0)  # how often a streamed text is saved
+    recorded_searches: Positive = 20_000  # newest searches kept with all their candidates
 
 
 class WebSettings(_Group):

@@ -13,6 +13,7 @@ KnowledgeError
 ├── JobNotFound           no job of that id
 ├── IndexMismatch         the index on disk was built by another embedder or format
 ├── IndexLocked           another process is writing this index
+├── QuestionsRejected     the questions of an evaluation cannot be used
 ├── EmbedderUnavailable   the embedding model cannot be loaded
 ├── ArchiveRejected       the file is no whole archive of a knowledge base, or has no place
 ├── SourceNotFound        no web source of that id
@@ -110,3 +111,7 @@ class ArchiveRejected(KnowledgeError):
 
 class ConflictNotFound(KnowledgeError):
     """There is no contradiction of that id."""
+
+
+class QuestionsRejected(KnowledgeError):
+    """The questions of an evaluation cannot be used."""

@@ -25,7 +25,7 @@ from knowledge.relevance import N_PASSAGES, Evidence, RelevanceModel, features, 
 from knowledge.search_indexes import SearchIndexes
 from knowledge.search_settings import RetrievalOptions, SearchSettings
 from knowledge.terms import TermStore
-from knowledge.types import Audience, Retrieval, ScoredChunk
+from knowledge.types import Audience, Candidate, Retrieval, ScoredChunk
 
 logger = logging.getLogger(__name__)
 
@@ -143,7 +143,8 @@ class HybridRetriever:
         vectors = self._embed(asked)
         clock.lap("embed")
         ranked, live = self._find(asked, vectors, wanted, clock)
-        hits = _hits(ranked, live, wanted.options)
+        candidates = _candidates(ranked, live, wanted.options)
+        hits = _hits(candidates, live, wanted.options)
         relevance = self._relevance.predict(features(self._evidence(asked, ranked, hits, live)))
         clock.lap("relevance")
         return Retrieval(
@@ -152,6 +153,7 @@ class HybridRetriever:
             relevance=relevance,
             timings_ms=clock.finish(),
             settings=asdict(wanted.options),
+            candidates=candidates,
         )
 
     def _find(
@@ -248,7 +250,7 @@ class HybridRetriever:
         options = self.settings.current()
         wanted = _Wanted(options, Audience.CUSTOMER)
         ranked, live = self._find(asked, self._embed(asked), wanted, _Clock())
-        hits = _hits(ranked, live, options)
+        hits = _hits(_candidates(ranked, live, options), live, options)
         return self._evidence(asked, ranked, hits, live), hits
 
     def _evidence(
@@ -320,27 +322,40 @@ def _spread(
     return first + later
 
 
-def _hits(
+def _candidates(
     ranked: _Ranked, live: dict[int, LiveChunk], options: RetrievalOptions
-) -> tuple[ScoredChunk, ...]:
+) -> tuple[Candidate, ...]:
     dense = {id: (rank, score) for rank, (id, score) in enumerate(ranked.dense, start=1)}
     lexical = {id: (rank, score) for rank, (id, score) in enumerate(ranked.lexical, start=1)}
     fused = _spread(ranked.fused, live, options.per_document)
-    hits = []
-    for rank, (id, score) in enumerate(fused[: options.top_k], start=1):
-        dense_rank, dense_score = dense.get(id, (None, None))
-        lexical_rank, lexical_score = lexical.get(id, (None, None))
-        hits.append(
-            ScoredChunk(
-                chunk=live[id].chunk,
-                document=live[id].document,
-                title=live[id].title,
-                score=score,
-                rank=rank,
-                dense_score=dense_score,
-                lexical_score=lexical_score,
-                dense_rank=dense_rank,
-                lexical_rank=lexical_rank,
-            )
+    nowhere = (None, None)
+    return tuple(
+        Candidate(
+            live[id].chunk.id,
+            live[id].document,
+            rank,
+            score,
+            *dense.get(id, nowhere),
+            *lexical.get(id, nowhere),
         )
-    return tuple(hits)
+        for rank, (id, score) in enumerate(fused, start=1)
+    )
+
+
+def _hits(
+    candidates: Sequence[Candidate], live: dict[int, LiveChunk], options: RetrievalOptions
+) -> tuple[ScoredChunk, ...]:
+    return tuple(
+        ScoredChunk(
+            chunk=live[one.chunk_id].chunk,
+            document=one.document,
+            title=live[one.chunk_id].title,
+            score=one.score,
+            rank=one.rank,
+            dense_score=one.dense_score,
+            lexical_score=one.lexical_score,
+            dense_rank=one.dense_rank,
+            lexical_rank=one.lexical_rank,
+        )
+        for one in candidates[: options.top_k]
+    )

@@ -202,6 +202,20 @@ class ScoredChunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """A passage that an index proposed, with its place in each ranking; None: not proposed."""
+
+    chunk_id: ChunkId
+    document: str  # file name
+    rank: int  # after fusion
+    score: float
+    dense_rank: int | None = None
+    dense_score: float | None = None  # cosine
+    lexical_rank: int | None = None
+    lexical_score: float | None = None  # BM25
+
+
+@dataclass(frozen=True, slots=True)
 class Retrieval:
     """What one search found, best first, and how sure we are that it is relevant at all."""
 
@@ -210,6 +224,7 @@ class Retrieval:
     relevance: float  # calibrated probability in [0, 1] that the top hits answer the query
     timings_ms: Mapping[str, float] = field(default_factory=dict)  # embed, dense, lexical, fuse
     settings: Mapping[str, object] = field(default_factory=dict)  # that it was made with
+    candidates: tuple[Candidate, ...] = ()  # best first; the hits are the first of them
 
 
 class JobState(StrEnum):

@@ -86,6 +86,7 @@ KINDS: dict[type[Exception], str] = {
     knowledge.InvalidChange: "invalid",
     knowledge.JobNotFound: "job_not_found",
     knowledge.ParseFailed: "unreadable_file",
+    knowledge.QuestionsRejected: "invalid",
     knowledge.ArchiveRejected: "invalid",
     knowledge.SourceNotFound: "source_not_found",
     knowledge.ConflictNotFound: "conflict_not_found",

@@ -15,6 +15,8 @@ from bot.assembly import KnowledgeStores
 from bot.company import CompanyTexts
 from bot.database import open_database
 from bot.tables import AuditRow
+from knowledge.errors import QuestionsRejected
+from knowledge.evaluation import evaluate
 from tests.fakes import FakeChatModel
 from tests.web.kit import RETURNS, build_services, make_settings
 from web import retrieval_eval
@@ -227,8 +229,11 @@ def test_evaluation_scores_the_passage(folder: Path, tmp_path: Path) -> None:
         {"query": "something else", "document": None},
     ]  # fmt: skip
     questions.write_text("\n".join(json.dumps(row) for row in rows) + "\n")
-    report = retrieval_eval.evaluate_file(
-        questions, services.retriever, services.documents, settings=settings
+    report = evaluate(
+        retrieval_eval.file_questions(questions),
+        services.retriever,
+        services.documents,
+        measure=retrieval_eval.measure(services.retriever, settings),
     )
     services.close()
     assert report["n_unanswerable"] == 1
@@ -244,9 +249,12 @@ def test_bad_question_file_is_explained(folder: Path, tmp_path: Path, line: str)
     services = build_services(make_settings(tmp_path), FakeChatModel())
     file = tmp_path / "q.jsonl"
     file.write_text(line)
-    with pytest.raises(CommandError):
-        retrieval_eval.evaluate_file(
-            file, services.retriever, services.documents, settings=services.settings
+    with pytest.raises(QuestionsRejected):
+        evaluate(
+            retrieval_eval.file_questions(file),
+            services.retriever,
+            services.documents,
+            measure=retrieval_eval.measure(services.retriever, services.settings),
         )
     services.close()
 

@@ -11,12 +11,13 @@ PAGES: tuple[tuple[str, Access], ...] = (
     ("curated", "documents.read"),
     ("conflicts", "documents.read"),
     ("workbench", "search"),
+    ("evaluation", "search"),
     ("transcripts", "transcripts"),
     ("company", "company"),
 )
 
 #: The pages that take files in.
-WITH_UPLOADS = frozenset({"knowledge", "sources"})
+WITH_UPLOADS = frozenset({"knowledge", "sources", "evaluation"})
 
 
 def base_path(page: str) -> str:
