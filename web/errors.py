@@ -89,7 +89,7 @@ KINDS: dict[type[Exception], str] = {
     knowledge.QuestionsRejected: "invalid",
     knowledge.ArchiveRejected: "invalid",
     knowledge.SourceNotFound: "source_not_found",
-    knowledge.ConflictNotFound: "conflict_not_found",
+    knowledge.ConflictNotFound: "not_found",
     knowledge.SourceRejected: "invalid",
     knowledge.FetchFailed: "unreadable_file",
     knowledge.UnsupportedFormat: "unsupported_format",

@@ -23,8 +23,9 @@ from web.errors import HttpProblem
 from web.retrieval_eval import CONFIRMED, confirmed_questions
 from web.security import may
 from web.ui import evaluation_view as view
-from web.ui.knowledge import NamedFile, Picked
+from web.ui.knowledge import NamedFile
 from web.ui.markup import notice
+from web.ui.splitting import Picked
 from web.ui.staff import EXPECTED, QUIET, Desk, piece, sent, staff_script
 
 _REFRESH_S = 1.0

@@ -9,7 +9,7 @@ from alembic import op
 
 import knowledge.tables
 
-revision = "0006_twins"
+revision = "0006"
 down_revision = "0005"
 branch_labels = None
 depends_on = None
