@@ -19,6 +19,7 @@ from bot.runs import MAX_QUOTE_CHARS, Run, cite, runs_of
 from bot.types import Grounding, SentenceCheck
 from knowledge.claims import figures, words
 from knowledge.part_vectors import PartVectors
+from knowledge.parts import in_place
 from knowledge.types import ScoredChunk
 
 _MAX_SENTENCES = 14  # compared with a question
@@ -137,9 +138,8 @@ def _plain(text: str) -> str:
 
 
 def _in_context(run: Run) -> str:
-    """A sentence with the heading that tells what it is about."""
-    above = (run.hit.title, *run.hit.chunk.headings)
-    return f"{above[-1]}: {run.text}"
+    """A sentence with its place in the document, as ingestion embeds it."""
+    return in_place(run.hit.title, run.hit.chunk.headings, run.text)
 
 
 def _shared_words(query: str, sentences: Sequence[Run]) -> NDArray[np.float32]:

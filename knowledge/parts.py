@@ -44,8 +44,13 @@ def part_texts(title: str, headings: Sequence[str], body: str) -> list[str]:
     parts = split_parts(body)[:MAX_PARTS]
     if len(parts) < 2:
         return []
+    return [in_place(title, headings, part) for part in parts]
+
+
+def in_place(title: str, headings: Sequence[str], part: str) -> str:
+    """Returns what is embedded of a sentence: its place in the document, then itself."""
     place = " › ".join(line for line in dict.fromkeys([title, *headings]) if line)
-    return [f"{place}\n{part}" if place else part for part in parts]
+    return f"{place}\n{part}" if place else part
 
 
 def embed_parts(

@@ -38,7 +38,7 @@ from web.load import openai_customer as _openai_customer
 Report = dict[str, object]
 PEER_START_S = 180.0
 _ANSWER_TOKENS = range(20, 61)  # answers whose whole time is compared
-_PASSAGES = 6  # of the demo company's: prompts of about 600 tokens
+_PASSAGES = 5  # of the demo company's: prompts of about 600 tokens
 
 
 @dataclass(frozen=True, slots=True)
