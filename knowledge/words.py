@@ -54,6 +54,10 @@ class WordSplitter:
         self._lock = Lock()
         self._remembered = lru_cache(_MAX_REMEMBERED)(lambda text: frozenset(self._split(text)))
 
+    def load(self) -> None:
+        """Loads the dictionary now, which takes half a second, instead of at first need."""
+        self._chinese()
+
     def split(self, text: str) -> list[str]:
         """Returns all words in order; compound words and codes come whole and in parts."""
         return list(self._split(text))
