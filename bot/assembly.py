@@ -38,6 +38,7 @@ from knowledge.chunk_edits import ChunkEditor
 from knowledge.chunk_questions import QuestionStore
 from knowledge.conflicts import ConflictFinder
 from knowledge.document_edits import DocumentChange, DocumentEditor
+from knowledge.duplicate_marks import DuplicateMarks
 from knowledge.embedding import Embedder, load_by_id, load_embedder
 from knowledge.evaluate_job import EvaluationStep
 from knowledge.fetching import FetchOptions
@@ -87,6 +88,7 @@ class KnowledgeStores:
     archive: KnowledgeArchive
     document_editor: DocumentEditor
     versions: VersionHistory
+    duplicates: DuplicateMarks
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ class Services:
     archive: KnowledgeArchive
     document_editor: DocumentEditor
     versions: VersionHistory
+    duplicates: DuplicateMarks
     document_uses: DocumentUses
     worker: IngestionWorker
     indexes: SearchIndexes
@@ -209,6 +212,7 @@ def assemble(
         archive=stores.archive,
         document_editor=stores.document_editor,
         versions=stores.versions,
+        duplicates=stores.duplicates,
         document_uses=DocumentUses(engine),
         worker=search.worker,
         indexes=search.indexes,
@@ -294,6 +298,7 @@ def open_stores(settings: Settings, engine: Engine) -> KnowledgeStores:
         archive=KnowledgeArchive(engine, uploads_dir=uploads),
         document_editor=DocumentEditor(engine),
         versions=VersionHistory(engine, documents, ingestor, uploads_dir=uploads),
+        duplicates=DuplicateMarks(engine, uploads_dir=uploads),
     )
 
 
@@ -328,6 +333,7 @@ def open_search(
         chunk_tokens=knowledge.chunk_tokens,
         pause=is_busy or (lambda: False),
         fetch=_fetching(settings),
+        duplicate_threshold=knowledge.duplicate_threshold,
     )
     retriever = HybridRetriever(
         engine,

@@ -57,6 +57,7 @@ class KnowledgeSettings(_Group):
     chunk_tokens: int = Field(150, ge=32, le=480)
     top_k: int = Field(5, ge=1, le=50)  # passages a search gives back
     candidates: int = Field(30, ge=1, le=1000)  # taken from each index before fusion
+    duplicate_threshold: Probability = 0.85  # share of a text from which it counts as a duplicate
     stale_after_days: Positive = 365  # a document not replaced for longer counts as stale
     max_upload_mb: Positive = 50
     max_pdf_pages: Positive = 2000

@@ -5,6 +5,7 @@ KnowledgeError
 ├── ParseFailed           known kind, but empty, broken, encrypted or beyond a limit
 ├── FileTooLarge          more bytes than the limit allows
 ├── DuplicateDocument     another document already has that file name
+├── DuplicateText         another document says the same, and the upload asked to skip it
 ├── DocumentNotFound      no live document, version or chunk of that id
 ├── ChunkNotFound         no passage of that id in a live version
 ├── EditRejected          the new words of a passage or question cannot be taken
@@ -43,6 +44,10 @@ class FileTooLarge(KnowledgeError):
 
 class DuplicateDocument(KnowledgeError):
     """Another document already has that file name."""
+
+
+class DuplicateText(KnowledgeError):
+    """Another document says the same or nearly so, and the upload asked to skip such files."""
 
 
 class DocumentNotFound(KnowledgeError):

@@ -25,7 +25,7 @@ from knowledge.jobs import INGEST, add_job, cancel_document_jobs
 from knowledge.parsing.limits import ParseLimits
 from knowledge.parsing.registry import check_upload
 from knowledge.tables import DocumentRow, DocumentVersionRow, JobRow
-from knowledge.types import DocumentId, DocumentStatus, JobId, JobState, SplitRule
+from knowledge.types import DocumentId, DocumentStatus, JobId, JobState, OnDuplicate, SplitRule
 from knowledge.uploads import UploadFolder
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,7 @@ class Upload:
     size_bytes: int
     author: str
     version: int
+    on_duplicate: OnDuplicate = OnDuplicate.KEEP
 
     @classmethod
     def from_payload(cls, payload: dict[str, object]) -> "Upload":
@@ -53,6 +54,7 @@ class Upload:
             size_bytes=int(str(payload["size_bytes"])),
             author=str(payload["author"]),
             version=int(str(payload["version"])),
+            on_duplicate=OnDuplicate(str(payload.get("on_duplicate", OnDuplicate.KEEP))),
         )
 
 
@@ -78,6 +80,7 @@ class Ingestor:
         author: str,
         replace: DocumentId | None = None,
         rule: SplitRule | None = None,
+        on_duplicate: OnDuplicate = OnDuplicate.KEEP,
     ) -> list[Submission]:
         """Takes a file as `submit` does, or every file of a ZIP as a document of its own.
 
@@ -89,7 +92,9 @@ class Ingestor:
         """
         name = clean_file_name(name)
         if not is_bundle(name):
-            submitted = self.submit(name, data, author=author, replace=replace, rule=rule)
+            submitted = self.submit(
+                name, data, author=author, replace=replace, rule=rule, on_duplicate=on_duplicate
+            )
             return [Submission(name, *submitted)]
         if replace is not None:
             raise UnsupportedFormat(
@@ -98,17 +103,24 @@ class Ingestor:
             )
         self._check_size(data)
         members = unpack(name, data, self._limits)
-        found = [self._submit_member(member, author, rule) for member in members]
+        found = [self._submit_member(one, author, rule, on_duplicate) for one in members]
         if not any(one.document_id for one in found):
             raise ParseFailed(f"No file of {name!r} could be taken in. {found[0].error}")
         return found
 
-    def _submit_member(self, member: Member, author: str, rule: SplitRule | None) -> Submission:
+    def _submit_member(
+        self, member: Member, author: str, rule: SplitRule | None, on_duplicate: OnDuplicate
+    ) -> Submission:
         if member.error is not None:
             return Submission(member.name, error=member.error)
         try:
             document_id, job_id = self.submit(
-                member.name, member.content, author=author, rule=rule, keep_folders=True
+                member.name,
+                member.content,
+                author=author,
+                rule=rule,
+                keep_folders=True,
+                on_duplicate=on_duplicate,
             )
         except KnowledgeError as error:
             return Submission(member.name, error=error)
@@ -123,6 +135,7 @@ class Ingestor:
         replace: DocumentId | None = None,
         rule: SplitRule | None = None,
         keep_folders: bool = False,
+        on_duplicate: OnDuplicate = OnDuplicate.KEEP,
     ) -> tuple[DocumentId, JobId]:
         """Stores the bytes and queues their ingestion.
 
@@ -135,6 +148,7 @@ class Ingestor:
             replace: The document that this becomes a new version of, whatever its name was.
             rule: How to split it, kept for its next files; None keeps what it has.
             keep_folders: The name is a path inside an archive, and the document's whole name.
+            on_duplicate: What to do when another document says the same; see `duplicates`.
 
         Raises:
             FileTooLarge: over the limit.
@@ -147,7 +161,9 @@ class Ingestor:
         name = clean_path(name) if keep_folders else clean_file_name(name)
         check_upload(name, data, self._limits)
         sha256 = self._uploads.store(data)
-        upload = Upload(name=name, sha256=sha256, size_bytes=len(data), author=author, version=0)
+        if replace is not None and on_duplicate is OnDuplicate.REPLACE:
+            on_duplicate = OnDuplicate.KEEP  # it was said which document gives way
+        upload = Upload(name, sha256, len(data), author, version=0, on_duplicate=on_duplicate)
         try:
             document_id, job_id = self._enqueue(upload, data, replace, rule)
         except IntegrityError:  # somebody else created the same name at the same moment

@@ -109,6 +109,22 @@ class DocumentVersionRow(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime())
 
 
+class SignatureRow(Base):
+    """What the live text of a document is recognised by, and which other one it is like."""
+
+    __tablename__ = "signatures"
+
+    document_id: Mapped[str] = mapped_column(
+        ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True
+    )
+    text_sha256: Mapped[str] = mapped_column(String(64))  # of the normalised words
+    minhash: Mapped[bytes] = mapped_column(LargeBinary)
+    like_id: Mapped[str | None] = mapped_column(String(32))
+    like_version: Mapped[int | None] = mapped_column(Integer)
+    share: Mapped[float | None] = mapped_column(Float)
+    is_kept: Mapped[bool] = mapped_column(default=False, server_default=false())  # both may stay
+
+
 class ChunkRow(Base):
     """A passage; its embedding is kept so that indexes are rebuilt without the model."""
 

@@ -70,6 +70,14 @@ class SplitRule:
     max_tokens: int | None = None
 
 
+class OnDuplicate(StrEnum):
+    """What becomes of a new file whose text another document has already, or nearly so."""
+
+    KEEP = "keep"  # both stay, and the new one is marked
+    REPLACE = "replace"  # it becomes a new version of the other one
+    SKIP = "skip"  # it is not taken in
+
+
 class DocumentStatus(StrEnum):
     """Where a document stands between upload and search."""
 
@@ -117,6 +125,21 @@ class Document:
     expires_at: datetime | None = None  # and until just before this one
     archived_at: datetime | None = None
     n_words: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """The other document that a text is like; `share` of their shingles is in both, 1.0 all."""
+
+    document_id: DocumentId
+    name: str
+    version: int
+    share: float
+
+    @property
+    def percent(self) -> int:
+        """The share in whole percent; 100 only where the texts are the same."""
+        return int(self.share * 100)
 
 
 class ChunkOrigin(StrEnum):

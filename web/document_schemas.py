@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from bot.assembly import Services
 from knowledge.document_edits import DocumentChange
 from knowledge.health import Health, health_of
-from knowledge.types import Document, DocumentStatus, Visibility
+from knowledge.types import Document, DocumentId, DocumentStatus, Likeness, Visibility
 from web.schemas import DocumentOut
 
 Tag = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[^\x00]*$")]
@@ -79,7 +79,8 @@ class DocumentFilter(BaseModel):
     def select(self, documents: Sequence[Document], services: Services) -> "ManagedDocumentList":
         """Returns the wanted page of the documents that fit, in the wanted order."""
         uses = services.document_uses.counts()
-        found = [managed(d, services, uses) for d in documents if self.fits(d)]
+        likes = services.duplicates.all()
+        found = [managed(d, services, uses, likes) for d in documents if self.fits(d)]
         if self.health is not None:
             found = [one for one in found if one["health"] == self.health]
         if self.sort == "name":
@@ -89,6 +90,14 @@ class DocumentFilter(BaseModel):
         first = (self.page - 1) * (self.page_size or 0)
         shown = found if self.page_size is None else found[first : first + self.page_size]
         return ManagedDocumentList.model_validate({"items": shown, "total": len(found)})
+
+
+class LikeOut(BaseModel):
+    """The document that another one is like, and the share of the text that is in both."""
+
+    document_id: str
+    name: str
+    share: float
 
 
 class ManagedDocument(DocumentOut):
@@ -103,6 +112,7 @@ class ManagedDocument(DocumentOut):
     n_words: int | None
     health: str
     n_conversations: int
+    like: LikeOut | None
 
 
 class ManagedDocumentText(ManagedDocument):
@@ -157,10 +167,18 @@ class DiffOut(BaseModel):
 
 
 def managed(
-    document: Document, services: Services, uses: Mapping[str, int] | None = None
+    document: Document,
+    services: Services,
+    uses: Mapping[str, int] | None = None,
+    likes: Mapping[DocumentId, Likeness] | None = None,
 ) -> dict[str, object]:
-    """Returns a document's fields with its health and use."""
+    """Returns a document's fields with its health, use and likeness."""
     counts = services.document_uses.counts() if uses is None else uses
     days = services.settings.knowledge.stale_after_days
     health = health_of(document, now=datetime.now(UTC), stale_after_days=days)
-    return asdict(document) | {"health": health, "n_conversations": counts.get(document.id, 0)}
+    like = (services.duplicates.all() if likes is None else likes).get(document.id)
+    return asdict(document) | {
+        "health": health,
+        "n_conversations": counts.get(document.id, 0),
+        "like": asdict(like) if like else None,
+    }

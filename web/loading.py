@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from knowledge.errors import KnowledgeError
-from knowledge.types import Job, JobId, JobState
+from knowledge.types import Job, JobId, JobState, OnDuplicate
 from web.console import CommandError, is_served
 
 if TYPE_CHECKING:
@@ -59,13 +59,20 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def submit(stores: "KnowledgeStores", files: Iterable[Path]) -> list[Loaded]:
+def submit(
+    stores: "KnowledgeStores",
+    files: Iterable[Path],
+    *,
+    on_duplicate: OnDuplicate = OnDuplicate.KEEP,
+) -> list[Loaded]:
     """Queues files; one that is refused does not stop the others."""
     loaded = []
     for path in files:
         try:
             data = path.read_bytes()
-            found = stores.ingestor.submit_all(path.name, data, author="command line")
+            found = stores.ingestor.submit_all(
+                path.name, data, author="command line", on_duplicate=on_duplicate
+            )
         except (KnowledgeError, OSError) as error:
             loaded.append(Loaded(path.name, None, str(error)))
             continue

@@ -12,6 +12,7 @@ from bot.catalogue import Catalogue
 _KNOWN = tuple(
     (re.compile(pattern), key)
     for pattern, key in (
+        (r"^Skipped: the text is (?P<share>\d+) % like '(?P<name>.*)'; to have both", "duplicate"),
         (r"is an absolute path;", "bundle_absolute"),
         (r"leads out of its folder by", "bundle_climbs"),
         (

@@ -9,7 +9,7 @@ from bot.accounts import User
 from bot.assembly import Services
 from knowledge.bundles import is_bundle
 from knowledge.preview import check_rule
-from knowledge.types import DocumentId, SplitKind, SplitRule
+from knowledge.types import DocumentId, OnDuplicate, SplitKind, SplitRule
 from web.chunk_schemas import PreviewOut
 from web.dependencies import DocumentReader, DocumentWriter, ServicesDep
 from web.document_schemas import (
@@ -49,12 +49,14 @@ def upload(
     services: ServicesDep,
     rule: RuleDep,
     replace: Annotated[str | None, Form(max_length=64)] = None,
+    on_duplicate: Annotated[OnDuplicate, Form()] = OnDuplicate.KEEP,
 ) -> BundleAccepted | UploadAccepted:
     """Takes a file; the same name, or `replace`, makes a new version of a document.
 
-    Every file in a ZIP becomes a document of its own, called by its path in the ZIP.
+    Every file in a ZIP becomes a document of its own, called by its path in the ZIP. When a new
+    file says nearly the same as another document, `on_duplicate` decides once it is parsed.
     """
-    return _submit(file, services, user, replace=replace, rule=rule)
+    return _submit(file, services, user, replace=replace, rule=rule, on_duplicate=on_duplicate)
 
 
 @router.post("/preview", response_model=PreviewOut)
@@ -159,6 +161,7 @@ def _submit(
     *,
     replace: str | None,
     rule: SplitRule | None = None,
+    on_duplicate: OnDuplicate = OnDuplicate.KEEP,
 ) -> BundleAccepted | UploadAccepted:
     name = file.filename or ""
     found = services.ingestor.submit_all(
@@ -167,6 +170,7 @@ def _submit(
         author=user.name,
         replace=DocumentId(replace) if replace else None,
         rule=rule,
+        on_duplicate=on_duplicate,
     )
     taken = [(one.document_id, one.job_id) for one in found if one.document_id and one.job_id]
     for document_id, _ in taken:

@@ -13,11 +13,11 @@ from bot import audit
 from bot.accounts import User
 from bot.catalogue import UiLanguage
 from knowledge.bundles import is_bundle
-from knowledge.types import DocumentId, Job, JobId, JobState
+from knowledge.types import DocumentId, Job, JobId, JobState, OnDuplicate
 from web.dependencies import WebContext
 from web.errors import HttpProblem, describe
 from web.security import may
-from web.ui import chunks, document_panel, knowledge_view
+from web.ui import chunks, document_panel, knowledge_view, likeness_view
 from web.ui.chunks import ChunkPanel
 from web.ui.document_panel import DocumentPanel
 from web.ui.documents_view import CHANGES, Care
@@ -89,9 +89,15 @@ class KnowledgePage:
         except EXPECTED as error:
             return self._desk.line(error), gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip()
 
-    def upload(self, files: list[Picked] | None, request: gr.Request) -> Iterator[View]:
+    def upload(
+        self,
+        files: list[Picked] | None,
+        request: gr.Request,
+        on_duplicate: str = OnDuplicate.KEEP,
+    ) -> Iterator[View]:
         """Takes files in one by one; a bad one is named with its reason, the rest go on."""
-        yield from self._take(files or [], request, replace=None)
+        rule = OnDuplicate(on_duplicate)  # Gradio has checked that it is one of the choices
+        yield from self._take(files or [], request, replace=None, on_duplicate=rule)
 
     def replace(
         self, files: list[Picked] | None, target: str, request: gr.Request
@@ -157,7 +163,12 @@ class KnowledgePage:
         return line, *self._list(user), panel, picker, target
 
     def _take(
-        self, files: list[Picked], request: gr.Request, *, replace: DocumentId | None
+        self,
+        files: list[Picked],
+        request: gr.Request,
+        *,
+        replace: DocumentId | None,
+        on_duplicate: OnDuplicate = OnDuplicate.KEEP,
     ) -> Iterator[View]:
         """Yields line, list, timer, picker: once a file, so that each is seen at once."""
         try:
@@ -168,16 +179,18 @@ class KnowledgePage:
             return
         lines = ""
         for picked in files:
-            lines += self._submit(picked, user, replace=replace)
+            lines += self._submit(picked, user, replace, on_duplicate)
             yield lines, *self._list(user), gr.skip()
         done = gr.update(value=None) if replace is None else gr.update(value=None, visible=False)
         yield lines, *self._list(user), done
 
-    def _submit(self, picked: Picked, user: User, *, replace: DocumentId | None) -> str:
+    def _submit(
+        self, picked: Picked, user: User, replace: DocumentId | None, on_duplicate: OnDuplicate
+    ) -> str:
         try:
             data = picked.read()
             found = self._services.ingestor.submit_all(
-                picked.name, data, author=user.name, replace=replace
+                picked.name, data, author=user.name, replace=replace, on_duplicate=on_duplicate
             )
         except EXPECTED as error:
             return self._refused(picked.name, error)
@@ -215,6 +228,7 @@ class KnowledgePage:
                 datetime.now(UTC),
                 self._services.settings.knowledge.stale_after_days,
                 self._services.document_uses.counts(),
+                self._services.duplicates.all(),
             ),
         )
         is_busy = any(knowledge_view.is_open(job) for job in by_document.values())
@@ -233,13 +247,14 @@ def build_knowledge(context: WebContext, language: UiLanguage) -> gr.Blocks:
     with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(3600, 3600)) as blocks:
         bar = piece("k-top", script=staff_script())
         piece("k-title", f"<h1>{words('nav_knowledge')}</h1>")
-        picker = NamedFile(
-            label=words.plain("upload"),
-            file_count="multiple",
-            height=150,
-            visible=False,
-            elem_id="k-upload",
-        )
+        with gr.Column(visible=False, elem_id="k-intake") as intake:
+            on_duplicate = gr.Dropdown(
+                likeness_view.choices(words), value=OnDuplicate.KEEP.value, filterable=False,
+                label=words.plain("on_duplicate"), elem_id="k-on-duplicate",
+            )  # fmt: skip
+            picker = NamedFile(
+                label=words.plain("upload"), file_count="multiple", height=150, elem_id="k-upload"
+            )
         line = piece("k-line")
         target = gr.State("")
         new_version = NamedFile(file_count="single", height=150, visible=False, elem_id="k-replace")
@@ -254,7 +269,7 @@ def build_knowledge(context: WebContext, language: UiLanguage) -> gr.Blocks:
         hits = piece("k-hits")
         panel = piece("k-panel")
 
-        bar.staff_open(page.open, None, [bar, line, listed, timer, picker, trial], **QUIET)
+        bar.staff_open(page.open, None, [bar, line, listed, timer, intake, trial], **QUIET)
         timer.tick(page.tick, None, [listed, timer], **QUIET)
         acted = bar.staff_act(
             page.act, None, [line, listed, timer, panel, new_version, target], **QUIET
@@ -262,7 +277,7 @@ def build_knowledge(context: WebContext, language: UiLanguage) -> gr.Blocks:
         acted.then(
             None, js="() => { window.kefuPanel(); window.kefuTop(); }", api_visibility="private"
         )
-        picker.upload(page.upload, picker, [line, listed, timer, picker], **QUIET)
+        picker.upload(page.upload, [picker, on_duplicate], [line, listed, timer, picker], **QUIET)
         new_version.upload(
             page.replace, [new_version, target], [line, listed, timer, new_version], **QUIET
         )

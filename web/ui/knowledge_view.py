@@ -14,6 +14,7 @@ from knowledge.types import (
 )
 from web.ui.chunks_view import place
 from web.ui.documents_view import Care, care, care_actions
+from web.ui.likeness_view import mark
 from web.ui.markup import Words, button, escape, moment, table
 
 _OPEN = (JobState.QUEUED, JobState.RUNNING)
@@ -43,7 +44,8 @@ def documents(
     rows = [
         (
             _name(document),
-            _status(document, jobs.get(document.id), words),
+            _status(document, jobs.get(document.id), words)
+            + mark(document, facts.likes.get(document.id), words, may_write=may_write),
             care(document, facts, words),
             str(document.n_chunks),
             str(facts.uses.get(document.id, 0)),
