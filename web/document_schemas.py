@@ -76,20 +76,29 @@ class DocumentFilter(BaseModel):
             self.language is None or self.language == document.language
         )
 
-    def select(self, documents: Sequence[Document], services: Services) -> "ManagedDocumentList":
-        """Returns the wanted page of the documents that fit, in the wanted order."""
-        uses = services.document_uses.counts()
-        likes = services.duplicates.all()
-        found = [managed(d, services, uses, likes) for d in documents if self.fits(d)]
+    def choose(
+        self, documents: Sequence[Document], services: Services
+    ) -> tuple[list[Document], int]:
+        """Returns the wanted page of the documents that fit, in order, and how many fit."""
+        found = [d for d in documents if self.fits(d)]
         if self.health is not None:
-            found = [one for one in found if one["health"] == self.health]
+            found = [d for d in found if _health(d, services) == self.health]
         if self.sort == "name":
-            found.sort(key=lambda one: str(one["name"]).casefold())
+            found.sort(key=lambda d: d.name.casefold())
         elif self.sort == "used":
-            found.sort(key=lambda one: -int(str(one["n_conversations"])))
-        first = (self.page - 1) * (self.page_size or 0)
-        shown = found if self.page_size is None else found[first : first + self.page_size]
-        return ManagedDocumentList.model_validate({"items": shown, "total": len(found)})
+            uses = services.document_uses.counts()
+            found.sort(key=lambda d: -uses.get(d.id, 0))
+        if self.page_size is None:
+            return found, len(found)
+        first = (self.page - 1) * self.page_size
+        return found[first : first + self.page_size], len(found)
+
+    def select(self, documents: Sequence[Document], services: Services) -> "ManagedDocumentList":
+        """Returns the same with what a manager wants to know of each document."""
+        chosen, total = self.choose(documents, services)
+        uses, likes = services.document_uses.counts(), services.duplicates.all()
+        items = [managed(document, services, uses, likes) for document in chosen]
+        return ManagedDocumentList.model_validate({"items": items, "total": total})
 
 
 class LikeOut(BaseModel):
@@ -174,11 +183,14 @@ def managed(
 ) -> dict[str, object]:
     """Returns a document's fields with its health, use and likeness."""
     counts = services.document_uses.counts() if uses is None else uses
-    days = services.settings.knowledge.stale_after_days
-    health = health_of(document, now=datetime.now(UTC), stale_after_days=days)
     like = (services.duplicates.all() if likes is None else likes).get(document.id)
     return asdict(document) | {
-        "health": health,
+        "health": _health(document, services),
         "n_conversations": counts.get(document.id, 0),
         "like": asdict(like) if like else None,
     }
+
+
+def _health(document: Document, services: Services) -> Health:
+    days = services.settings.knowledge.stale_after_days
+    return health_of(document, now=datetime.now(UTC), stale_after_days=days)

@@ -51,6 +51,9 @@ _KNOWN = tuple(
         (r"pages but no text layer", "no_layer"),
         (r"can be read but holds no text|No text was found in the file", "no_text"),
         (r"holds more than (?P<limit>\d[\d,]*) characters of text", "too_long"),
+        (r"is no filled FAQ template", "faq_no_template"),
+        (r"has no columns called 'question' and 'answer'", "faq_no_columns"),
+        (r"holds more than (?P<limit>\d[\d,]*) questions", "faq_many_rows"),
         (r"is damaged(?: and cannot be|;)", "broken"),
         (r"No file of .+ could be taken in", "bundle_nothing"),
     )

@@ -86,6 +86,26 @@ def parse_xlsx(name: str, data: bytes, limits: ParseLimits) -> ParsedDocument:
     return builder.build(title=PurePath(name).stem, heading_is_title=False)
 
 
+def read_first_sheet(name: str, data: bytes, limits: ParseLimits) -> list[Row]:
+    """Returns the rows of an xlsx file's first visible sheet, blank ones too; formulas never run.
+
+    Raises:
+        ParseFailed: broken, a decompression bomb, or spread over too many cells.
+    """
+    check_parts(name, data, limits)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as above
+        workbook = load_workbook(BytesIO(data), read_only=True, data_only=True)
+        try:
+            for sheet in workbook.worksheets:
+                if sheet.sheet_state == "visible":
+                    merged = _merged_cells(data, getattr(sheet, "_worksheet_path", ""))
+                    return list(_SheetRows(name, sheet, merged, _MAX_CELLS))
+        finally:
+            workbook.close()
+    return []
+
+
 class _SheetRows:
     """Rows of one sheet as people read them; keeps count of the cells it went over."""
 

@@ -20,12 +20,13 @@ CHANGES: Mapping[str, DocumentChange] = {
 
 @dataclass(frozen=True, slots=True)
 class Care:
-    """What health, use and likeness are judged by."""
+    """What health, use and likeness are judged by, and how long the whole list is."""
 
     now: datetime
     stale_after_days: int
     uses: Mapping[str, int] = field(default_factory=dict)
     likes: Mapping[DocumentId, Likeness] = field(default_factory=dict)
+    n_fitting: int | None = None  # documents on all pages of the list
 
 
 def care(document: Document, facts: Care, words: Words) -> str:

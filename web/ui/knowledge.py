@@ -17,8 +17,9 @@ from knowledge.types import DocumentId, Job, JobId, JobState, OnDuplicate
 from web.dependencies import WebContext
 from web.errors import HttpProblem, describe
 from web.security import may
-from web.ui import chunks, document_panel, knowledge_view, likeness_view
+from web.ui import chunks, document_list, document_panel, knowledge_view, likeness_view
 from web.ui.chunks import ChunkPanel
+from web.ui.document_list import Form
 from web.ui.document_panel import DocumentPanel
 from web.ui.documents_view import CHANGES, Care
 from web.ui.markup import escape, notice
@@ -72,20 +73,29 @@ class KnowledgePage:
         except EXPECTED as error:
             return "", self._desk.line(error), "", gr.Timer(active=False), gr.skip(), gr.skip()
         shown = gr.update(visible=may(user, "documents.write"))
-        return self._desk.bar(request), "", *self._list(user), shown, shown
+        return self._desk.bar(request), "", *self._list(user, {}), shown, shown
 
-    def tick(self, request: gr.Request) -> View:
+    def tick(self, request: gr.Request, form: Form | None = None) -> View:
         """Shows how far the running jobs are; stops asking when none is left."""
         try:
-            return self._list(self._desk.user(request, "documents.read"))
+            return self._list(self._desk.user(request, "documents.read"), form)
         except EXPECTED as error:
             return self._desk.line(error), gr.Timer(active=False)
 
-    def act(self, event: gr.EventData, request: gr.Request) -> View:
+    def find(self, event: gr.EventData, request: gr.Request, form: Form | None = None) -> View:
+        """Filters, sorts or turns the list; returns line, list, timer, form in force."""
+        try:
+            user = self._desk.user(request, "documents.read")
+            now = document_list.turned(form or {}, sent(event))
+            return "", *self._list(user, now), now
+        except EXPECTED as error:
+            return self._desk.line(error), gr.skip(), gr.skip(), gr.skip()
+
+    def act(self, event: gr.EventData, request: gr.Request, form: Form | None = None) -> View:
         """Does what a document's button says; returns line, list, timer, panel, replace."""
         press = sent(event)
         try:
-            return self._act(press.get("act", ""), press, request)
+            return self._act(press, request, form)
         except EXPECTED as error:
             return self._desk.line(error), gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip()
 
@@ -94,16 +104,21 @@ class KnowledgePage:
         files: list[Picked] | None,
         request: gr.Request,
         on_duplicate: str = OnDuplicate.KEEP,
+        form: Form | None = None,
     ) -> Iterator[View]:
         """Takes files in one by one; a bad one is named with its reason, the rest go on."""
         rule = OnDuplicate(on_duplicate)  # Gradio has checked that it is one of the choices
-        yield from self._take(files or [], request, replace=None, on_duplicate=rule)
+        yield from self._take(files or [], request, form, on_duplicate=rule)
 
     def replace(
-        self, files: list[Picked] | None, target: str, request: gr.Request
+        self,
+        files: list[Picked] | None,
+        target: str,
+        request: gr.Request,
+        form: Form | None = None,
     ) -> Iterator[View]:
         """Takes a new version of one document."""
-        yield from self._take(files or [], request, replace=DocumentId(target))
+        yield from self._take(files or [], request, form, replace=DocumentId(target))
 
     def submit(self, event: gr.EventData, request: gr.Request) -> View:
         """Searches, or saves a form of the passage panel; returns hits, line, panel."""
@@ -130,7 +145,8 @@ class KnowledgePage:
         threshold = self._services.settings.chat.relevance_threshold
         return knowledge_view.found(retrieval, threshold, self.words)
 
-    def _act(self, act: str, press: Any, request: gr.Request) -> View:
+    def _act(self, press: Mapping[str, str], request: gr.Request, form: Form | None) -> View:
+        act = press.get("act", "")
         user = self._desk.user(request, "documents.read" if act == "chunks" else "documents.write")
         document_id = DocumentId(press.get("id", ""))
         job_id = JobId(press.get("job", ""))
@@ -160,14 +176,15 @@ class KnowledgePage:
         if act in _RECORDED:
             audit.record(self._services.engine, user.name, action=_RECORDED[act],
                          target=job_id or document_id)  # fmt: skip
-        return line, *self._list(user), panel, picker, target
+        return line, *self._list(user, form), panel, picker, target
 
     def _take(
         self,
         files: list[Picked],
         request: gr.Request,
+        form: Form | None,
         *,
-        replace: DocumentId | None,
+        replace: DocumentId | None = None,
         on_duplicate: OnDuplicate = OnDuplicate.KEEP,
     ) -> Iterator[View]:
         """Yields line, list, timer, picker: once a file, so that each is seen at once."""
@@ -180,9 +197,9 @@ class KnowledgePage:
         lines = ""
         for picked in files:
             lines += self._submit(picked, user, replace, on_duplicate)
-            yield lines, *self._list(user), gr.skip()
+            yield lines, *self._list(user, form), gr.skip()
         done = gr.update(value=None) if replace is None else gr.update(value=None, visible=False)
-        yield lines, *self._list(user), done
+        yield lines, *self._list(user, form), done
 
     def _submit(
         self, picked: Picked, user: User, replace: DocumentId | None, on_duplicate: OnDuplicate
@@ -215,10 +232,11 @@ class KnowledgePage:
         line = f"<strong>{escape(name)}</strong> {escape(title)}: {escape(detail)}"
         return notice(line, kind="error")
 
-    def _list(self, user: User) -> View:
-        shown = self._services.documents.list()
-        jobs = self._jobs({document.job_id for document in shown if document.job_id})
-        by_document = {d.id: jobs[d.job_id] for d in shown if d.job_id in jobs}
+    def _list(self, user: User, form: Form | None) -> View:
+        documents = self._services.documents.list()
+        shown, total, page = document_list.chosen(documents, form or {}, self._services)
+        jobs = self._jobs({document.job_id for document in documents if document.job_id})
+        by_document = {d.id: jobs[d.job_id] for d in documents if d.job_id in jobs}
         table = knowledge_view.documents(
             shown,
             by_document,
@@ -229,8 +247,11 @@ class KnowledgePage:
                 self._services.settings.knowledge.stale_after_days,
                 self._services.document_uses.counts(),
                 self._services.duplicates.all(),
+                n_fitting=total,
             ),
         )
+        if documents:
+            table = document_list.framed(table, total, page, self.words)
         is_busy = any(knowledge_view.is_open(job) for job in by_document.values())
         return table, gr.Timer(active=is_busy)
 
@@ -258,6 +279,8 @@ def build_knowledge(context: WebContext, language: UiLanguage) -> gr.Blocks:
         line = piece("k-line")
         target = gr.State("")
         new_version = NamedFile(file_count="single", height=150, visible=False, elem_id="k-replace")
+        piece("k-documents-filter", document_list.filter_form(words))
+        form = gr.State({})
         listed = piece("k-documents")
         timer = gr.Timer(_REFRESH_S, active=False)
         trial = NamedFile(
@@ -270,25 +293,28 @@ def build_knowledge(context: WebContext, language: UiLanguage) -> gr.Blocks:
         panel = piece("k-panel")
 
         bar.staff_open(page.open, None, [bar, line, listed, timer, intake, trial], **QUIET)
-        timer.tick(page.tick, None, [listed, timer], **QUIET)
+        timer.tick(page.tick, form, [listed, timer], **QUIET)
+        bar.staff_filter(page.find, form, [line, listed, timer, form], **QUIET)
         acted = bar.staff_act(
-            page.act, None, [line, listed, timer, panel, new_version, target], **QUIET
+            page.act, form, [line, listed, timer, panel, new_version, target], **QUIET
         )
         acted.then(
             None, js="() => { window.kefuPanel(); window.kefuTop(); }", api_visibility="private"
         )
-        picker.upload(page.upload, [picker, on_duplicate], [line, listed, timer, picker], **QUIET)
+        picker.upload(
+            page.upload, [picker, on_duplicate, form], [line, listed, timer, picker], **QUIET
+        )
         new_version.upload(
-            page.replace, [new_version, target], [line, listed, timer, new_version], **QUIET
+            page.replace, [new_version, target, form], [line, listed, timer, new_version], **QUIET
         )
         tried = [line, rule, passages, trial]
         trial.upload(page.splitting.choose, trial, tried, **QUIET)
         changed = bar.staff_split(page.splitting.change, trial, tried, **QUIET)
         changed.then(None, js="() => window.kefuSplit()", api_visibility="private")
-        changed.then(page.tick, None, [listed, timer], **QUIET)  # what was saved is being taken in
+        changed.then(page.tick, form, [listed, timer], **QUIET)  # what was saved is being taken in
         sent_in = bar.staff_form(page.submit, None, [hits, line, panel], **QUIET)
         sent_in.then(None, js="() => window.kefuPanel()", api_visibility="private")
-        sent_in.then(page.tick, None, [listed, timer], **QUIET)  # a form may change a document
+        sent_in.then(page.tick, form, [listed, timer], **QUIET)  # a form may change a document
     return blocks
 
 

@@ -55,7 +55,8 @@ def documents(
         )
         for document in shown
     ]
-    caption = words("documents_caption", n=len(shown))
+    n_fitting = len(shown) if facts.n_fitting is None else facts.n_fitting
+    caption = words("documents_caption", n=n_fitting)
     return f'<p class="k-label">{caption}</p>' + table(
         words("documents"), [words("col_" + name) for name in headings], rows
     )

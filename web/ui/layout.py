@@ -15,6 +15,7 @@ from web.ui.company import build_company
 from web.ui.conflicts import build_conflicts
 from web.ui.curated import build_curated
 from web.ui.evaluation import build_evaluation
+from web.ui.faq import build_faq
 from web.ui.knowledge import build_knowledge
 from web.ui.menu import CHAT, base_path
 from web.ui.sources import build_sources
@@ -45,6 +46,7 @@ _BUILDERS: dict[str, Build] = {
     CHAT: build_chat,
     "knowledge": build_knowledge,
     "sources": build_sources,
+    "faq": build_faq,
     "curated": build_curated,
     "conflicts": build_conflicts,
     "workbench": build_workbench,

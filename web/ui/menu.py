@@ -8,6 +8,7 @@ CHAT = "chat"
 PAGES: tuple[tuple[str, Access], ...] = (
     ("knowledge", "documents.read"),
     ("sources", "documents.read"),
+    ("faq", "documents.read"),
     ("curated", "documents.read"),
     ("conflicts", "documents.read"),
     ("workbench", "search"),
@@ -17,7 +18,7 @@ PAGES: tuple[tuple[str, Access], ...] = (
 )
 
 #: The pages that take files in.
-WITH_UPLOADS = frozenset({"knowledge", "sources", "evaluation"})
+WITH_UPLOADS = frozenset({"knowledge", "sources", "faq", "evaluation"})
 
 
 def base_path(page: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from bot.types import Citation, Conversation, ConversationState, Message, Reply, Role
 from web.ui.knowledge_view import score, timings
-from web.ui.markup import Words, button, escape, moment, table
+from web.ui.markup import Words, escape, moment, pager, table
 
 _RATINGS = range(1, 6)
 _WHO = {
@@ -46,14 +46,8 @@ def conversations(
         return f'<p class="k-empty">{words("no_conversations")}</p>'
     rows = [_row(conversation, words) for conversation in shown]
     headings = ("first_words", "state", "language", "messages", "rating", "updated")
-    last = -(-total // page_size)
-    turns = "".join(
-        button("page", words(name), page=number) if 1 <= number <= last else ""
-        for name, number in (("page_previous", page - 1), ("page_next", page + 1))
-    )
-    place = words("page_place", page=page, last=last, total=total)
     listed = table(words("conversations"), [words("col_" + name) for name in headings], rows)
-    return f'{listed}<div class="k-pager"><span role="status">{place}</span>{turns}</div>'
+    return listed + pager(total, words, page=page, page_size=page_size)
 
 
 def conversation(opened: Conversation, messages: Sequence[Message], words: Words) -> str:

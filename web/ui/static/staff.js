@@ -1,6 +1,6 @@
 // The staff pages in the browser. Sends 'staff_open' once, 'staff_act' for a press on [data-act],
-// 'staff_form' for a form[data-form], 'staff_split' for either with data-event="split". A transcript is opened by the address's #id, so that going
-// back works.
+// 'staff_form' for a form[data-form]; data-event="x" makes either of them 'staff_x' instead. A
+// transcript is opened by the address's #id, so that going back works.
 const $ = (selector, root = document) => root.querySelector(selector);
 let opener = null, lastAct = "";
 
@@ -32,7 +32,7 @@ const press = (button) => {
   if (button.dataset.confirm && !window.confirm(button.dataset.confirm)) return;
   if (button.dataset.panel) opener = button;
   lastAct = button.dataset.act;
-  trigger(button.dataset.event === "split" ? "staff_split" : "staff_act", { ...button.dataset });
+  trigger(`staff_${button.dataset.event || "act"}`, { ...button.dataset });
 };
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-act]");
@@ -41,7 +41,7 @@ document.addEventListener("click", (event) => {
 });
 const sendForm = (form, submitter) => {
   clearTimeout(pending);
-  trigger(form.dataset.event === "split" ? "staff_split" : "staff_form", { form: form.dataset.form, ...Object.fromEntries(new FormData(form, submitter)) });
+  trigger(`staff_${form.dataset.event || "form"}`, { form: form.dataset.form, ...Object.fromEntries(new FormData(form, submitter)) });
 };
 document.addEventListener("submit", (event) => {
   const form = event.target.closest("form[data-form]");
