@@ -4,7 +4,7 @@
 part. The caller has brought the database up to date. Models may be given, as tests do.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +12,8 @@ from typing import Protocol
 from sqlalchemy import Engine
 
 from bot.accounts import AccountStore
+from bot.adapter_pointer import AS_SET
+from bot.adapter_registry import AdapterRegistry, BaseModel
 from bot.catalogue import Catalogue, load_catalogue
 from bot.chat import ChatParts, ChatService
 from bot.company import CompanyTexts
@@ -26,6 +28,7 @@ from bot.llm.base import ChatModel, GenerationParams
 from bot.prompting import PromptBuilder
 from bot.question_writing import ModelQuestionWriter
 from bot.quotation import Meaning, Quoter
+from bot.served_adapters import OpenedModel, ServedAdapters, open_with_adapter
 from bot.settings import Settings
 from bot.suggestions import Suggester
 from bot.turns import TurnStore
@@ -33,16 +36,20 @@ from knowledge.archive import KnowledgeArchive
 from knowledge.archive_format import ArchiveManifest
 from knowledge.chunk_edits import ChunkEditor
 from knowledge.chunk_questions import QuestionStore
+from knowledge.conflicts import ConflictFinder
 from knowledge.document_edits import DocumentChange, DocumentEditor
+from knowledge.duplicate_marks import DuplicateMarks
 from knowledge.embedding import Embedder, load_by_id, load_embedder
+from knowledge.evaluate_job import EvaluationStep
 from knowledge.fetching import FetchOptions
 from knowledge.fusion import LearnedFusion
 from knowledge.ingestion import Ingestor
 from knowledge.job_run import IngestionOptions
-from knowledge.jobs import JobStore
+from knowledge.jobs import EVALUATE, JobStore
 from knowledge.next_embedder import serving_embedder
 from knowledge.parsing.limits import ParseLimits
 from knowledge.parsing.running import ChildParsing
+from knowledge.part_vectors import PartVectors, load_part_vectors
 from knowledge.preview import Previewer
 from knowledge.relevance import RelevanceModel
 from knowledge.retrieval import HybridRetriever, RetrievalOptions
@@ -60,6 +67,7 @@ _WORKER_STOP_S = 5.0
 _SUGGESTIONS_KEPT_S = 30.0
 _N_SUGGESTIONS = 3
 _N_PROPOSALS = 3
+_PREVIEW_LIMIT_S = 60.0  # somebody is waiting for it
 
 
 class ServedModel(ChatModel, Protocol):
@@ -81,6 +89,7 @@ class KnowledgeStores:
     archive: KnowledgeArchive
     document_editor: DocumentEditor
     versions: VersionHistory
+    duplicates: DuplicateMarks
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +120,7 @@ class Services:
     archive: KnowledgeArchive
     document_editor: DocumentEditor
     versions: VersionHistory
+    duplicates: DuplicateMarks
     document_uses: DocumentUses
     worker: IngestionWorker
     indexes: SearchIndexes
@@ -123,6 +133,7 @@ class Services:
     questions: QuestionStore
     curated: CuratedStore
     previewer: Previewer
+    adapters: ServedAdapters
 
     def propose_questions(self, chunk_id: ChunkId) -> Sequence[ChunkQuestion]:
         """Has the language model propose questions for a passage; returns all that it has."""
@@ -152,10 +163,13 @@ class Services:
         self.conversations.mark_interrupted()
         self.indexes.start()
         self.worker.start()
+        self.adapters.start()
 
     def close(self) -> None:
         """Ends background work, saves the indexes and lets go of everything."""
+        self.adapters.stop()
         self.worker.stop(_WORKER_STOP_S)
+        self.previewer.parsing.close()
         self.indexes.close()
         self.model.close()
         self.engine.dispose()
@@ -174,7 +188,9 @@ def assemble(
     engine = open_database(settings.database_url)
     catalogue = load_catalogue()
     stores = open_stores(settings, engine)
-    model = model or _open_model(settings)
+    registry = open_adapters(settings)
+    opened = OpenedModel(model, AS_SET) if model else _open_model(settings, registry)
+    model = opened.model
     conversations = ConversationStore(engine)
     company = CompanyTexts(engine, catalogue)
     chats: list[ChatService] = []  # the worker yields to chat, and chat needs the search
@@ -197,6 +213,7 @@ def assemble(
         archive=stores.archive,
         document_editor=stores.document_editor,
         versions=stores.versions,
+        duplicates=stores.duplicates,
         document_uses=DocumentUses(engine),
         worker=search.worker,
         indexes=search.indexes,
@@ -212,7 +229,9 @@ def assemble(
             limits=_limits(settings),
             chunk_tokens=settings.knowledge.chunk_tokens,
             count_tokens=search.embedder.count_tokens,
+            parsing=ChildParsing(limit_s=_PREVIEW_LIMIT_S, scan_limit_s=_PREVIEW_LIMIT_S),
         ),
+        adapters=ServedAdapters(registry, opened, default=_default_adapter(settings)),
     )
 
 
@@ -247,9 +266,7 @@ def _open_chat(
             count_tokens=talk.model.count_tokens, budget_tokens=settings.llm.prompt_budget_tokens
         ),
         grounder=Grounder(embed=search.embedder.embed_passages),
-        quoter=Quoter(
-            meaning=Meaning(search.embedder.embed_queries, search.embedder.embed_passages)
-        ),
+        quoter=Quoter(meaning=_meaning(talk.engine, search.embedder)),
         suggester=Suggester(
             search.retriever,
             relevance_threshold=settings.chat.relevance_threshold,
@@ -260,6 +277,13 @@ def _open_chat(
     )
     generation = GenerationParams(settings.llm.max_new_tokens, settings.llm.temperature)
     return ChatService(parts, settings=settings.chat, generation=generation)
+
+
+def _meaning(engine: Engine, embedder: Embedder) -> Meaning:
+    def load_parts(chunk_ids: Sequence[int]) -> Mapping[int, PartVectors]:
+        return load_part_vectors(engine, chunk_ids, embedder=embedder.id)
+
+    return Meaning(embedder.embed_queries, embedder.embed_passages, load_parts)
 
 
 def open_stores(settings: Settings, engine: Engine) -> KnowledgeStores:
@@ -275,6 +299,7 @@ def open_stores(settings: Settings, engine: Engine) -> KnowledgeStores:
         archive=KnowledgeArchive(engine, uploads_dir=uploads),
         document_editor=DocumentEditor(engine),
         versions=VersionHistory(engine, documents, ingestor, uploads_dir=uploads),
+        duplicates=DuplicateMarks(engine, uploads_dir=uploads),
     )
 
 
@@ -314,6 +339,7 @@ def open_search(
         chunk_tokens=knowledge.chunk_tokens,
         pause=is_busy or (lambda: False),
         fetch=_fetching(settings),
+        duplicate_threshold=knowledge.duplicate_threshold,
     )
     retriever = HybridRetriever(
         engine,
@@ -323,10 +349,24 @@ def open_search(
         relevance=RelevanceModel.load(),
         fusion=LearnedFusion.load(),
     )
-    worker = IngestionWorker(engine, indexes, embedder=serving, options=options)
+    documents = DocumentStore(engine, uploads_dir=_uploads(settings))
+    step = EvaluationStep(retriever, documents, settings.chat.relevance_threshold)
+    worker = IngestionWorker(
+        engine, indexes, embedder=serving, options=options, steps={EVALUATE: step}
+    )
     editor = ChunkEditor(engine, indexes, embedder=serving)
     questions = QuestionStore(engine, indexes, embedder=serving)
     return Search(embedder, indexes, retriever, worker, editor, questions)
+
+
+def open_conflict_finder(settings: Settings, engine: Engine) -> ConflictFinder:
+    """Loads the embedder and opens the search for contradictions.
+
+    Raises:
+        EmbedderUnavailable: the embedding model cannot be loaded.
+    """
+    embedder = load_embedder(settings.knowledge.embedder, device=settings.llm.device)
+    return ConflictFinder(engine, embedder=embedder)
 
 
 def open_company(engine: Engine) -> CompanyTexts:
@@ -334,42 +374,58 @@ def open_company(engine: Engine) -> CompanyTexts:
     return CompanyTexts(engine, load_catalogue())
 
 
+def open_adapters(settings: Settings) -> AdapterRegistry:
+    """Opens the adapters of the data folder, without loading a model."""
+    base = None
+    if settings.llm.backend == "local":
+        from bot.llm.weights import locate
+
+        base = BaseModel(*locate(settings.llm.weights, settings.data_dir))
+    return AdapterRegistry(settings.data_dir / "adapters", base=base)
+
+
 def open_accounts(settings: Settings, engine: Engine) -> AccountStore:
     """Opens the staff accounts."""
     return AccountStore(engine, login_hours=settings.web.login_hours)
 
 
-def _open_model(settings: Settings) -> ServedModel:
+def _open_model(settings: Settings, registry: AdapterRegistry) -> OpenedModel[ServedModel]:
     """Loads the language model that the settings name; imports only the backend in use."""
     llm = settings.llm
     if llm.backend == "remote":
         from bot.llm.remote import RemoteChatModel, RemoteModelOptions
 
-        return RemoteChatModel(
-            RemoteModelOptions(
-                url=llm.remote_url,
-                model=llm.remote_model,
-                key=llm.remote_key.get_secret_value(),
-                timeout_s=llm.remote_timeout_s,
-                max_active=llm.remote_active,
-                max_waiting=llm.max_waiting,
-            )
+        options = RemoteModelOptions(
+            url=llm.remote_url,
+            model=llm.remote_model,
+            key=llm.remote_key.get_secret_value(),
+            timeout_s=llm.remote_timeout_s,
+            max_active=llm.remote_active,
+            max_waiting=llm.max_waiting,
         )
+        return OpenedModel(RemoteChatModel(options), AS_SET)
     from bot.llm.local import LocalChatModel, LocalModelOptions
     from bot.llm.weights import resolve
 
-    return LocalChatModel(
-        resolve(llm.weights, settings.data_dir),
-        adapter=Path(llm.adapter) if llm.adapter else None,
-        options=LocalModelOptions(
-            device=llm.device,
-            threads=llm.threads,
-            max_active=llm.max_active,
-            max_waiting=llm.max_waiting,
-            prompt_lookup_tokens=llm.prompt_lookup_tokens,
-            int8_decoding=llm.int8_decoding,
-        ),
+    weights = resolve(llm.weights, settings.data_dir)
+    local = LocalModelOptions(
+        device=llm.device,
+        threads=llm.threads,
+        max_active=llm.max_active,
+        max_waiting=llm.max_waiting,
+        prompt_lookup_tokens=llm.prompt_lookup_tokens,
+        int8_decoding=llm.int8_decoding,
     )
+
+    def build(adapter: Path | None) -> ServedModel:
+        return LocalChatModel(weights, adapter=adapter, options=local)
+
+    return open_with_adapter(registry, build, default=_default_adapter(settings))
+
+
+def _default_adapter(settings: Settings) -> Path | None:
+    """The settings' adapter, which serves where none is promoted."""
+    return Path(settings.llm.adapter) if settings.llm.adapter else None
 
 
 def _limits(settings: Settings) -> ParseLimits:
@@ -379,6 +435,7 @@ def _limits(settings: Settings) -> ParseLimits:
         max_text_chars=knowledge.max_text_chars,
         max_unpacked_bytes=knowledge.max_unpacked_mb * _MIB,
         max_bytes=knowledge.max_upload_mb * _MIB,
+        max_ocr_pages=knowledge.max_ocr_pages,
     )
 
 

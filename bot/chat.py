@@ -20,6 +20,7 @@ from bot.errors import MessageNotFound, QueueFull
 from bot.events import Citations, Event, Failure, Final
 from bot.llm.base import GenerationParams
 from bot.open_citations import open_reply
+from bot.recorded import SearchRecord
 from bot.reply import ChatParts, Draft, ReplyFlow, VersionSource, analyze
 from bot.rows import evidence_from
 from bot.settings import ChatSettings
@@ -238,6 +239,7 @@ class ChatService:
             reply=reply,
             state=state_after(reply.action, turn.dialogue.state),
             evidence=evidence_from(draft.retrieval) if draft.retrieval else None,
+            search=self._search_record(turn, draft),
             prompt=draft.prompt.text if draft.prompt else None,
             prompt_sha256=draft.prompt.sha256 if draft.prompt else None,
             notes=(note,) if is_new else (),
@@ -249,6 +251,17 @@ class ChatService:
             self._close_row(turn)
             return failure
         return None
+
+    def _search_record(self, turn: Turn, draft: Draft) -> SearchRecord | None:
+        if draft.retrieval is None:
+            return None
+        return SearchRecord(
+            question=turn.text,
+            language=draft.language,
+            retrieval=draft.retrieval,
+            threshold=self._settings.relevance_threshold,
+            n_kept=self._settings.recorded_searches,
+        )
 
     def _close_row(self, turn: Turn) -> None:
         """Tries once more to end a turn whose result could not be written."""

@@ -8,6 +8,9 @@ BotError
 ├── QueueFull              too many answers are waiting; try again after `retry_after_s`
 ├── PromptTooLong          the parts that may not be cut exceed the token budget
 ├── AdapterRejected        the adapter folder does not fit the base model
+├── AdapterNotFound        no registered adapter of that name
+├── AdapterChangeRefused   the adapter in force cannot be changed now
+│   └── PointerDamaged     the file that says which adapter is in force cannot be read
 ├── ConversationNotFound   no conversation of that id
 ├── MessageNotFound        no message (or citation) of that id
 ├── AnswerInProgress       this conversation's previous answer is still being written
@@ -58,6 +61,18 @@ class PromptTooLong(BotError):
 
 class AdapterRejected(BotError):
     """The adapter folder does not fit the base model."""
+
+
+class AdapterNotFound(BotError):
+    """There is no registered adapter of that name."""
+
+
+class AdapterChangeRefused(BotError):
+    """The adapter in force cannot be changed now."""
+
+
+class PointerDamaged(AdapterChangeRefused):
+    """The file that says which adapter is in force cannot be read."""
 
 
 class ConversationNotFound(BotError):

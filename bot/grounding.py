@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.claims import Figure, figures, is_chinese, words
 from bot.runs import Run, cite, runs_of
 from bot.text import sentence_spans
 from bot.types import Citation, Grounding, SentenceCheck
+from knowledge.claims import Figure, figures, is_chinese, words
 from knowledge.types import ScoredChunk
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]

@@ -8,16 +8,18 @@ import math
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.claims import figures, words
 from bot.grounding import EMPHASIS, Checked, with_mark
 from bot.runs import MAX_QUOTE_CHARS, Run, cite, runs_of
 from bot.types import Grounding, SentenceCheck
+from knowledge.claims import figures, words
+from knowledge.part_vectors import PartVectors
+from knowledge.parts import in_place
 from knowledge.types import ScoredChunk
 
 _MAX_SENTENCES = 14  # compared with a question
@@ -35,12 +37,24 @@ _LABEL = re.compile(r"^(?:回答|答案|答|说明|内容|answer|a)\s*[:：]\s*"
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
 
+LoadParts = Callable[[Sequence[int]], Mapping[int, PartVectors]]
+
+
+def _no_parts(_: Sequence[int]) -> Mapping[int, PartVectors]:
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """How questions and sentences become comparable: each gives (n, dim) normalized rows."""
+    """How questions and sentences become comparable: each gives (n, dim) normalized rows.
+
+    `load_parts` gives the vectors that ingestion made of passages' sentences; embedding them
+    again while a customer waits takes a quarter of a second.
+    """
 
     embed_queries: Embed
     embed_passages: Embed
+    load_parts: LoadParts = _no_parts
 
 
 class Quoter:
@@ -83,7 +97,11 @@ class Quoter:
         assert self._meaning is not None  # noqa: S101
         keys = [(run.hit.chunk.id, run.start, run.end) for run in sentences]
         with self._lock:
-            found = {key: self._known[key] for key in keys if key in self._known}
+            found: dict[tuple[int, int, int], NDArray[np.float32]] = {
+                key: self._known[key] for key in keys if key in self._known
+            }
+        for key, vector in self._stored(sentences).items():
+            found.setdefault(key, vector)
         new = [(key, run) for key, run in zip(keys, sentences, strict=True) if key not in found]
         if new:
             rows = self._meaning.embed_passages([_in_context(run) for _, run in new])
@@ -95,6 +113,17 @@ class Quoter:
             while len(self._known) > _MAX_REMEMBERED:
                 self._known.popitem(last=False)
         return np.stack([found[key] for key in keys])
+
+    def _stored(self, sentences: Sequence[Run]) -> dict[tuple[int, int, int], NDArray[np.float32]]:
+        assert self._meaning is not None  # noqa: S101
+        parts = self._meaning.load_parts(sorted({run.hit.chunk.id for run in sentences}))
+        found: dict[tuple[int, int, int], NDArray[np.float32]] = {}
+        for run in sentences:
+            known = parts.get(run.hit.chunk.id)
+            vector = known.find(run.text) if known else None
+            if vector is not None:
+                found[run.hit.chunk.id, run.start, run.end] = vector
+        return found
 
 
 def _sentences(hit: ScoredChunk) -> list[Run]:
@@ -109,9 +138,8 @@ def _plain(text: str) -> str:
 
 
 def _in_context(run: Run) -> str:
-    """A sentence with the heading that tells what it is about."""
-    above = (run.hit.title, *run.hit.chunk.headings)
-    return f"{above[-1]}: {run.text}"
+    """A sentence with its place in the document, as ingestion embeds it."""
+    return in_place(run.hit.title, run.hit.chunk.headings, run.text)
 
 
 def _shared_words(query: str, sentences: Sequence[Run]) -> NDArray[np.float32]:

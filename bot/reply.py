@@ -100,6 +100,10 @@ class Draft:
         finally:
             self.add(stage, (time.perf_counter() - before) * 1000)
 
+    def elapsed_ms(self) -> float:
+        """Time since the message was taken up."""
+        return (time.perf_counter() - self.started) * 1000
+
     def add(self, stage: str, duration_ms: float) -> None:
         """Adds a duration to a stage."""
         self.timings_ms[stage] = round(self.timings_ms.get(stage, 0.0) + duration_ms, 2)
@@ -208,6 +212,8 @@ class ReplyFlow:
         with contextlib.closing(events):  # type: ignore[type-var]  # generators have close
             for event in events:
                 if isinstance(event, Delta):
+                    if not draft.text:
+                        draft.add("model_first_token", draft.elapsed_ms())
                     draft.text += event.text
                     if not draft.is_shown and opening.is_empty(draft.text):
                         break
@@ -228,7 +234,7 @@ class ReplyFlow:
             yield Token(piece)
         elif opening.is_answer(draft.text):
             draft.is_shown = True
-            draft.add("first_token", (time.perf_counter() - draft.started) * 1000)
+            draft.add("first_token", draft.elapsed_ms())
             yield Status("writing")
             yield Token(draft.text)
 
@@ -319,7 +325,7 @@ class ReplyFlow:
 
     def reply(self, turn: Turn, draft: Draft, decision: Decision) -> Reply:
         """Returns the reply as far as the draft has it."""
-        draft.timings_ms["total"] = round((time.perf_counter() - draft.started) * 1000, 2)
+        draft.timings_ms["total"] = round(draft.elapsed_ms(), 2)
         used_model = draft.prompt is not None
         return Reply(
             message_id=turn.reply_id or turn.customer_message_id,

@@ -7,9 +7,9 @@ stands word for word in the document.
 import re
 from dataclasses import dataclass
 
-from bot.claims import Figure, figures, words
 from bot.text import sentence_spans
 from bot.types import Citation
+from knowledge.claims import Figure, figures, words
 from knowledge.types import ScoredChunk
 
 MAX_QUOTE_CHARS = 300

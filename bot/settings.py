@@ -59,9 +59,11 @@ class KnowledgeSettings(_Group):
     candidates: int = Field(30, ge=1, le=1000)  # taken from each index before fusion
     exact_vectors: Positive = 20_000  # up to here every vector is compared with a question
     hnsw_vectors: Positive = 400_000  # up to here a graph leads to the nearest, above IVF-PQ
+    duplicate_threshold: Probability = 0.85  # share of a text from which it counts as a duplicate
     stale_after_days: Positive = 365  # a document not replaced for longer counts as stale
     max_upload_mb: Positive = 50
     max_pdf_pages: Positive = 2000
+    max_ocr_pages: Positive = 100  # scanned pages of one file, a few seconds each
     max_text_chars: Positive = 5_000_000
     max_unpacked_mb: Positive = 200  # office files after decompression
     allow_private_urls: bool = False  # fetch web sources from one's own network too
@@ -80,6 +82,7 @@ class ChatSettings(_Group):
     passages: int = Field(3, ge=1, le=10)  # passages that go into the prompt
     history_turns: int = Field(3, ge=0, le=20)
     checkpoint_s: float = Field(0.5, gt=0)  # how often a streamed text is saved
+    recorded_searches: Positive = 20_000  # newest searches kept with all their candidates
 
 
 class WebSettings(_Group):

@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from bot.claims import is_chinese, words
 from bot.text import sentence_spans
+from knowledge.claims import is_chinese, words
 from knowledge.types import Retrieval, ScoredChunk
 
 _MAX_CHARS = 60

@@ -73,6 +73,26 @@ class MessageRow(Base):
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime())
 
 
+class RetrievalRow(Base):
+    """A search for a customer; what was found, how and how quickly is its message's evidence."""
+
+    __tablename__ = "retrievals"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    message_id: Mapped[str] = mapped_column(
+        ForeignKey("messages.id", ondelete="CASCADE"), unique=True
+    )
+    at: Mapped[datetime] = mapped_column(UtcDateTime(), index=True)
+    language: Mapped[str] = mapped_column(String(8))
+    question: Mapped[str] = mapped_column(Text)  # as the customer wrote it
+    query: Mapped[str] = mapped_column(Text)  # as it was searched
+    action: Mapped[str] = mapped_column(String(16))
+    relevance: Mapped[float] = mapped_column(Float)
+    threshold: Mapped[float] = mapped_column(Float)
+    candidates: Mapped[list[list[object]]] = mapped_column(JSON)  # the fields of Candidate
+
+
 class DocumentUseRow(Base):
     """A conversation in which a document was cited, once however often."""
 

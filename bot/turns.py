@@ -31,6 +31,7 @@ from sqlalchemy.orm import aliased
 from bot.dialogue.state import DialogueState, Exchange
 from bot.document_uses import record_uses
 from bot.errors import AnswerInProgress, ConversationNotFound, MessageNotFound
+from bot.recorded import SearchRecord, record_search
 from bot.rows import reply_columns, reply_from
 from bot.tables import ConversationRow, MessageRow
 from bot.types import (
@@ -72,6 +73,7 @@ class TurnResult:
     prompt: str | None = None
     prompt_sha256: str | None = None
     notes: tuple[str, ...] = field(default=())  # system messages that follow the reply
+    search: SearchRecord | None = None
 
 
 class TurnStore:
@@ -180,6 +182,8 @@ class TurnStore:
                 )
             )
             record_uses(connection, turn.conversation_id, result.reply.citations)
+            if result.search is not None:
+                record_search(connection, result.reply, result.search)
             if turn.supersedes is not None:
                 connection.execute(
                     update(MessageRow)

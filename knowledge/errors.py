@@ -5,6 +5,7 @@ KnowledgeError
 ├── ParseFailed           known kind, but empty, broken, encrypted or beyond a limit
 ├── FileTooLarge          more bytes than the limit allows
 ├── DuplicateDocument     another document already has that file name
+├── DuplicateText         another document says the same, and the upload asked to skip it
 ├── DocumentNotFound      no live document, version or chunk of that id
 ├── ChunkNotFound         no passage of that id in a live version
 ├── EditRejected          the new words of a passage or question cannot be taken
@@ -13,6 +14,7 @@ KnowledgeError
 ├── JobNotFound           no job of that id
 ├── IndexMismatch         the index on disk was built by another embedder or format
 ├── IndexLocked           another process is writing this index
+├── QuestionsRejected     the questions of an evaluation cannot be used
 ├── EmbedderUnavailable   the embedding model cannot be loaded
 ├── ArchiveRejected       the file is no whole archive of a knowledge base, or has no place
 ├── SourceNotFound        no web source of that id
@@ -42,6 +44,10 @@ class FileTooLarge(KnowledgeError):
 
 class DuplicateDocument(KnowledgeError):
     """Another document already has that file name."""
+
+
+class DuplicateText(KnowledgeError):
+    """Another document says the same or nearly so, and the upload asked to skip such files."""
 
 
 class DocumentNotFound(KnowledgeError):
@@ -106,3 +112,11 @@ class RobotsDenied(FetchFailed):
 
 class ArchiveRejected(KnowledgeError):
     """The file is no whole archive of a knowledge base, or there is no place for it."""
+
+
+class ConflictNotFound(KnowledgeError):
+    """There is no contradiction of that id."""
+
+
+class QuestionsRejected(KnowledgeError):
+    """The questions of an evaluation cannot be used."""

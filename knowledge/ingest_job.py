@@ -1,8 +1,8 @@
-"""The ingest flow: parse → split → keep edits → embed → store → switch → index; safe to repeat.
+"""The ingest flow: parse → compare → split → keep edits → embed → store → switch → index.
 
 Chunks of the new version are stored batch by batch as they are embedded; they are not live
 until one transaction switches the document over. A run after a crash finds them and embeds only
-what is missing. The old version stays searchable until the switch.
+what is missing, so it is safe to repeat. The old version stays searchable until the switch.
 """
 
 import logging
@@ -15,6 +15,7 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from knowledge.chunking import split
+from knowledge.duplicates import Intake, record, settle
 from knowledge.errors import ParseFailed
 from knowledge.ingestion import Upload
 from knowledge.job_run import JobRun, batches
@@ -40,13 +41,16 @@ def ingest(run: JobRun) -> None:
     """Carries out one ingest job.
 
     Raises:
-        KnowledgeError: the file cannot be used; the message is for its owner.
+        KnowledgeError: the file cannot be used, or is to be skipped; the message is for its owner.
         JobLost: the job was cancelled or taken over.
         WorkerStopping: the process is shutting down.
     """
     upload = Upload.from_payload(run.claim.payload)
     if not _is_live_already(run, upload):
         parsed = _parse(run, upload)
+        run.report("comparing", _PARSED)
+        intake = settle(run, upload, parsed.text)
+        run, upload = intake.run, intake.upload
         run.report("splitting", _PARSED)
         rule = _rule(run)
         spans = split(
@@ -60,7 +64,7 @@ def ingest(run: JobRun) -> None:
         kept = _keep_edits(run, parsed, spans)
         _store_text(run, upload, replace(parsed, text=kept.text))
         _embed(run, upload, parsed.title, kept.passages)
-        _switch(run, upload, parsed, kept)
+        _switch(intake, parsed, kept)
     run.indexes.refresh()
     with Session(run.engine) as session, session.begin():
         succeed(session, run.claim)
@@ -172,8 +176,9 @@ def _resume(run: JobRun, upload: Upload, spans: Sequence[ChunkSpan]) -> int:
     return n_done
 
 
-def _switch(run: JobRun, upload: Upload, parsed: ParsedDocument, kept: Revision) -> None:
+def _switch(intake: Intake, parsed: ParsedDocument, kept: Revision) -> None:
     """Makes the new version the live one and drops the old one's chunks, in one transaction."""
+    run, upload = intake.run, intake.upload
     with Session(run.engine) as session, session.begin():
         advance(session, run.claim, stage="indexing", progress=_EMBEDDED)
         document = session.get_one(DocumentRow, run.claim.job.document_id)
@@ -201,6 +206,7 @@ def _switch(run: JobRun, upload: Upload, parsed: ParsedDocument, kept: Revision)
         document.updated_at = datetime.now(UTC)
         session.execute(delete(ChunkRow).where(mine, ChunkRow.version < upload.version))
         drop_staged(session, document)
+        record(session, document, intake)
         record_changes(session, old, "remove")
         record_changes(session, new, "add")
         if old_sha256 != upload.sha256:

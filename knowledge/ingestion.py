@@ -11,22 +11,25 @@ from sqlalchemy import Engine, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from knowledge.bundle_names import MAX_NAME_CHARS, clean_path
+from knowledge.bundles import Member, Submission, is_bundle, unpack
 from knowledge.errors import (
     DocumentNotFound,
     DuplicateDocument,
     FileTooLarge,
+    KnowledgeError,
+    ParseFailed,
     UnsupportedFormat,
 )
 from knowledge.jobs import INGEST, add_job, cancel_document_jobs
 from knowledge.parsing.limits import ParseLimits
 from knowledge.parsing.registry import check_upload
 from knowledge.tables import DocumentRow, DocumentVersionRow, JobRow
-from knowledge.types import DocumentId, DocumentStatus, JobId, JobState, SplitRule
+from knowledge.types import DocumentId, DocumentStatus, JobId, JobState, OnDuplicate, SplitRule
 from knowledge.uploads import UploadFolder
 
 logger = logging.getLogger(__name__)
 
-MAX_NAME_CHARS = 255
 _MIB = 1 << 20
 _SUPERSEDED = "A newer upload of the same document took its place."
 
@@ -40,6 +43,7 @@ class Upload:
     size_bytes: int
     author: str
     version: int
+    on_duplicate: OnDuplicate = OnDuplicate.KEEP
 
     @classmethod
     def from_payload(cls, payload: dict[str, object]) -> "Upload":
@@ -50,6 +54,7 @@ class Upload:
             size_bytes=int(str(payload["size_bytes"])),
             author=str(payload["author"]),
             version=int(str(payload["version"])),
+            on_duplicate=OnDuplicate(str(payload.get("on_duplicate", OnDuplicate.KEEP))),
         )
 
 
@@ -67,6 +72,60 @@ class Ingestor:
         self._uploads = UploadFolder(uploads_dir)
         self._limits = limits
 
+    def submit_all(
+        self,
+        name: str,
+        data: bytes,
+        *,
+        author: str,
+        replace: DocumentId | None = None,
+        rule: SplitRule | None = None,
+        on_duplicate: OnDuplicate = OnDuplicate.KEEP,
+    ) -> list[Submission]:
+        """Takes a file as `submit` does, or every file of a ZIP as a document of its own.
+
+        A member is called by its path inside the ZIP, so the same ZIP again replaces the same
+        documents. One that is refused does not stop the others.
+
+        Raises:
+            KnowledgeError: as `submit`, or no file of the ZIP could be taken.
+        """
+        name = clean_file_name(name)
+        if not is_bundle(name):
+            submitted = self.submit(
+                name, data, author=author, replace=replace, rule=rule, on_duplicate=on_duplicate
+            )
+            return [Submission(name, *submitted)]
+        if replace is not None:
+            raise UnsupportedFormat(
+                f"{name!r} holds many documents and cannot replace one; upload it by itself, or "
+                "the one file that takes the document's place."
+            )
+        self._check_size(data)
+        members = unpack(name, data, self._limits)
+        found = [self._submit_member(one, author, rule, on_duplicate) for one in members]
+        if not any(one.document_id for one in found):
+            raise ParseFailed(f"No file of {name!r} could be taken in. {found[0].error}")
+        return found
+
+    def _submit_member(
+        self, member: Member, author: str, rule: SplitRule | None, on_duplicate: OnDuplicate
+    ) -> Submission:
+        if member.error is not None:
+            return Submission(member.name, error=member.error)
+        try:
+            document_id, job_id = self.submit(
+                member.name,
+                member.content,
+                author=author,
+                rule=rule,
+                keep_folders=True,
+                on_duplicate=on_duplicate,
+            )
+        except KnowledgeError as error:
+            return Submission(member.name, error=error)
+        return Submission(member.name, document_id, job_id)
+
     def submit(
         self,
         name: str,
@@ -75,17 +134,21 @@ class Ingestor:
         author: str,
         replace: DocumentId | None = None,
         rule: SplitRule | None = None,
+        keep_folders: bool = False,
+        on_duplicate: OnDuplicate = OnDuplicate.KEEP,
     ) -> tuple[DocumentId, JobId]:
         """Stores the bytes and queues their ingestion.
 
         Bytes that the live version already has are done at once.
 
         Args:
-            name: The file's name; folders before it are dropped.
+            name: The file's name; folders before it are dropped unless told otherwise.
             data: The file's content.
             author: Who uploaded it.
             replace: The document that this becomes a new version of, whatever its name was.
             rule: How to split it, kept for its next files; None keeps what it has.
+            keep_folders: The name is a path inside an archive, and the document's whole name.
+            on_duplicate: What to do when another document says the same; see `duplicates`.
 
         Raises:
             FileTooLarge: over the limit.
@@ -94,21 +157,26 @@ class Ingestor:
             DocumentNotFound: `replace` names no live document.
             DuplicateDocument: another document than `replace` has that name.
         """
-        if len(data) > self._limits.max_bytes:
-            raise FileTooLarge(
-                f"The file has {len(data) / _MIB:.1f} MB, more than the "
-                f"{self._limits.max_bytes / _MIB:.0f} MB that are allowed."
-            )
-        name = clean_file_name(name)
+        self._check_size(data)
+        name = clean_path(name) if keep_folders else clean_file_name(name)
         check_upload(name, data, self._limits)
         sha256 = self._uploads.store(data)
-        upload = Upload(name=name, sha256=sha256, size_bytes=len(data), author=author, version=0)
+        if replace is not None and on_duplicate is OnDuplicate.REPLACE:
+            on_duplicate = OnDuplicate.KEEP  # it was said which document gives way
+        upload = Upload(name, sha256, len(data), author, version=0, on_duplicate=on_duplicate)
         try:
             document_id, job_id = self._enqueue(upload, data, replace, rule)
         except IntegrityError:  # somebody else created the same name at the same moment
             document_id, job_id = self._enqueue(upload, data, replace, rule)
         logger.info("upload accepted: document %s, job %s", document_id, job_id)
         return document_id, job_id
+
+    def _check_size(self, data: bytes) -> None:
+        if len(data) > self._limits.max_bytes:
+            raise FileTooLarge(
+                f"The file has {len(data) / _MIB:.1f} MB, more than the "
+                f"{self._limits.max_bytes / _MIB:.0f} MB that are allowed."
+            )
 
     def _enqueue(
         self, upload: Upload, data: bytes, replace: DocumentId | None, rule: SplitRule | None

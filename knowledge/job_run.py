@@ -38,6 +38,7 @@ class IngestionOptions:
         pause: True while someone waits for an answer; each batch then waits up to two seconds.
         fetch: How web sources are fetched.
         parsing: Where files are parsed; a server uses `ChildParsing`.
+        duplicate_threshold: Share of equal shingles from which two texts are nearly the same.
     """
 
     uploads_dir: Path
@@ -46,6 +47,7 @@ class IngestionOptions:
     pause: Callable[[], bool]
     fetch: FetchOptions = field(default_factory=FetchOptions)
     parsing: ParseRunner = field(default_factory=DirectParsing)
+    duplicate_threshold: float = 0.85
 
 
 @dataclass(frozen=True, slots=True)

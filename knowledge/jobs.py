@@ -20,6 +20,7 @@ from knowledge.types import DocumentId, DocumentStatus, Job, JobId, JobState
 INGEST = "ingest"
 REBUILD = "rebuild"
 SYNC = "sync"
+EVALUATE = "evaluate"
 
 MAX_ATTEMPTS = 3
 LEASE_S = 15.0
@@ -62,6 +63,13 @@ class JobStore:
             query = query.where(JobRow.state == state)
         if document_id is not None:
             query = query.where(JobRow.document_id == document_id)
+        with Session(self._engine) as session:
+            return [_job(row) for row in session.scalars(query)]
+
+    def newest(self, kind: str, *, limit: int) -> Sequence[Job]:
+        """Returns the newest jobs of a kind, newest first."""
+        query = select(JobRow).where(JobRow.kind == kind)
+        query = query.order_by(JobRow.created_at.desc(), JobRow.id).limit(limit)
         with Session(self._engine) as session:
             return [_job(row) for row in session.scalars(query)]
 

@@ -10,13 +10,14 @@ less than what is live, see `is_for`: that holds at every search, as no entry te
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Select,
     and_,
     delete,
     func,
@@ -26,7 +27,7 @@ from sqlalchemy import (
     text,
     true,
 )
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from knowledge.embedding import Vectors
 from knowledge.parts import all_vectors
@@ -271,7 +272,7 @@ def load_live(
         rows = connection.execute(
             select(*columns).where(is_live(), is_for(audience, now), ChunkRow.id.in_(ids))
         ).all()
-        questions = _questions(connection, ids)
+        questions = _question_texts(connection, ids)
     return {
         row.id: LiveChunk(
             chunk=Chunk(
@@ -289,7 +290,7 @@ def load_live(
             ),
             document=row.name,
             title=row.title,
-            questions=tuple(question.text for question in questions.get(row.id, ())),
+            questions=tuple(questions.get(row.id, ())),
         )
         for row in rows
     }
@@ -298,16 +299,34 @@ def load_live(
 def _questions(connection: Connection, ids: Sequence[int]) -> dict[int, list[IndexableQuestion]]:
     """Returns the approved questions of chunks, the oldest first."""
     found: dict[int, list[IndexableQuestion]] = {}
-    query = (
-        select(ChunkQuestionRow)
+    columns = (
+        ChunkQuestionRow.chunk_id,
+        ChunkQuestionRow.text,
+        ChunkQuestionRow.embedder,
+        ChunkQuestionRow.embedding,
+    )
+    for row in connection.execute(_approved(ids, *columns)):
+        question = IndexableQuestion(row.text, row.embedder, decode_vector(row.embedding))
+        found.setdefault(row.chunk_id, []).append(question)
+    return found
+
+
+def _question_texts(connection: Connection, ids: Sequence[int]) -> dict[int, list[str]]:
+    """Returns the same questions without their vectors, which most of the reading goes into."""
+    found: dict[int, list[str]] = {}
+    query = _approved(ids, ChunkQuestionRow.chunk_id, ChunkQuestionRow.text)
+    for chunk_id, asked in connection.execute(query):
+        found.setdefault(chunk_id, []).append(asked)
+    return found
+
+
+def _approved(ids: Sequence[int], *columns: InstrumentedAttribute[Any]) -> Select[Any]:
+    return (
+        select(*columns)
         .where(ChunkQuestionRow.chunk_id.in_(ids), ChunkQuestionRow.embedding.is_not(None))
         .where(ChunkQuestionRow.state == QuestionState.APPROVED)
         .order_by(ChunkQuestionRow.id)
     )
-    for row in connection.execute(query):
-        question = IndexableQuestion(row.text, row.embedder, decode_vector(row.embedding))
-        found.setdefault(row.chunk_id, []).append(question)
-    return found
 
 
 def encode_vector(vector: Vectors) -> bytes:

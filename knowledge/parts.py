@@ -17,7 +17,7 @@ from knowledge.embedding import Embedder, Vectors, is_chinese
 _SENTENCE_END = re.compile(r"(?<=[。！？!?；;])|(?<=\.)\s+|\n+")
 #: Shorter pieces are joined with what follows: alone they say too little.
 _MIN_CHARS = {True: 10, False: 25}
-_MAX_PARTS = 16
+MAX_PARTS = 16
 _GROUP = 8
 
 
@@ -41,11 +41,16 @@ def split_parts(body: str) -> list[str]:
 
 def part_texts(title: str, headings: Sequence[str], body: str) -> list[str]:
     """Returns what is embedded beside the passage itself: none when it is a single sentence."""
-    parts = split_parts(body)[:_MAX_PARTS]
+    parts = split_parts(body)[:MAX_PARTS]
     if len(parts) < 2:
         return []
+    return [in_place(title, headings, part) for part in parts]
+
+
+def in_place(title: str, headings: Sequence[str], part: str) -> str:
+    """Returns what is embedded of a sentence: its place in the document, then itself."""
     place = " › ".join(line for line in dict.fromkeys([title, *headings]) if line)
-    return [f"{place}\n{part}" if place else part for part in parts]
+    return f"{place}\n{part}" if place else part
 
 
 def embed_parts(

@@ -1,14 +1,15 @@
 """How a file would be split, before anything of it is stored."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from knowledge.chunking import TokenCounter, split
 from knowledge.embedding import MAX_INPUT_TOKENS
 from knowledge.errors import EditRejected
 from knowledge.ingestion import clean_file_name
 from knowledge.parsing.limits import ParseLimits
-from knowledge.parsing.registry import check_upload, parse
+from knowledge.parsing.registry import check_upload
+from knowledge.parsing.running import DirectParsing, ParseRunner
 from knowledge.types import ChunkSpan, SplitKind, SplitRule
 
 MIN_TOKENS = 20
@@ -22,11 +23,13 @@ class Previewer:
         limits: What a file may hold.
         chunk_tokens: Longest passage where the rule does not say.
         count_tokens: The embedder's count.
+        parsing: Where files are parsed; a server uses `ChildParsing`.
     """
 
     limits: ParseLimits
     chunk_tokens: int
     count_tokens: TokenCounter
+    parsing: ParseRunner = field(default_factory=DirectParsing)
 
     def split(self, name: str, data: bytes, rule: SplitRule) -> Sequence[ChunkSpan]:
         """Returns the passages that the file would become under the rule.
@@ -39,7 +42,7 @@ class Previewer:
         name = clean_file_name(name)
         check_upload(name, data, self.limits)
         return split(
-            parse(name, data, self.limits),
+            self.parsing.run(name, data, self.limits, check=lambda: None),
             max_tokens=rule.max_tokens or self.chunk_tokens,
             count_tokens=self.count_tokens,
             kind=rule.kind,

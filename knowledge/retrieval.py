@@ -15,7 +15,8 @@ from time import perf_counter
 
 from sqlalchemy import Engine
 
-from knowledge.embedding import Embedder, Vectors
+from knowledge.cross_language import lift_other_language
+from knowledge.embedding import Embedder, Vectors, is_chinese
 from knowledge.expansion import Expansion, expand
 from knowledge.fusion import LearnedFusion, Signs, reciprocal_rank_fusion
 from knowledge.live_chunks import LiveChunk, load_live
@@ -24,7 +25,7 @@ from knowledge.relevance import N_PASSAGES, Evidence, RelevanceModel, features, 
 from knowledge.search_indexes import SearchIndexes
 from knowledge.search_settings import RetrievalOptions, SearchSettings
 from knowledge.terms import TermStore
-from knowledge.types import Audience, Retrieval, ScoredChunk
+from knowledge.types import Audience, Candidate, Retrieval, ScoredChunk
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,8 @@ _MAX_ROUNDS = 4
 _WORDS_WEIGHT = 1.5
 _WORDS_POWER = 3
 _MAX_WORD_VOTES = 10
+#: The beginning of a passage tells its language; reading more would cost a search milliseconds.
+_LANGUAGE_CHARS = 200
 #: A letter beside a digit, as in HG-K1702 and E3; years and amounts alone are no codes.
 _CODE = re.compile(r"[a-z][-_./]*\d|\d[-_./]*[a-z]")
 
@@ -140,7 +143,8 @@ class HybridRetriever:
         vectors = self._embed(asked)
         clock.lap("embed")
         ranked, live = self._find(asked, vectors, wanted, clock)
-        hits = _hits(ranked, live, wanted.options)
+        candidates = _candidates(ranked, live, wanted.options)
+        hits = _hits(candidates, live, wanted.options)
         relevance = self._relevance.predict(features(self._evidence(asked, ranked, hits, live)))
         clock.lap("relevance")
         return Retrieval(
@@ -149,6 +153,7 @@ class HybridRetriever:
             relevance=relevance,
             timings_ms=clock.finish(),
             settings=asdict(wanted.options),
+            candidates=candidates,
         )
 
     def _find(
@@ -215,7 +220,7 @@ class HybridRetriever:
         for id in cosines.keys() | shares.keys():
             share, codes = shares.get(id, (0.0, 0.0))
             signs[id] = Signs(cosines.get(id, lowest), weight * share, weight * codes)
-        return self._fusion.rank(signs)
+        return lift_other_language(self._fusion.rank(signs), _in_other_language(asked, live))
 
     def _shares(
         self,
@@ -227,12 +232,12 @@ class HybridRetriever:
 
         With other words the question is tried both ways, and the better way counts.
         """
-        split = self._indexes.words.split
+        words_of = self._indexes.words.word_set
         ways = [self._rarities(text) for text in dict.fromkeys([asked.text, asked.widened])]
+        codes = [{w: r for w, r in way.items() if _CODE.search(w)} for way in ways]
         shares = {}
         for id, _ in lexical:
-            found = frozenset(split(live[id].searched_text))
-            codes = [{w: r for w, r in way.items() if _CODE.search(w)} for way in ways]
+            found = words_of(live[id].searched_text)
             shares[id] = (
                 max(word_share(way, found) for way in ways),
                 max(word_share(way, found) for way in codes),
@@ -245,7 +250,7 @@ class HybridRetriever:
         options = self.settings.current()
         wanted = _Wanted(options, Audience.CUSTOMER)
         ranked, live = self._find(asked, self._embed(asked), wanted, _Clock())
-        hits = _hits(ranked, live, options)
+        hits = _hits(_candidates(ranked, live, options), live, options)
         return self._evidence(asked, ranked, hits, live), hits
 
     def _evidence(
@@ -255,14 +260,14 @@ class HybridRetriever:
         hits: Sequence[ScoredChunk],
         live: dict[int, LiveChunk],
     ) -> Evidence:
-        split = self._indexes.words.split
+        words_of = self._indexes.words.word_set
         texts = [live[hit.chunk.id].searched_text for hit in hits[:N_PASSAGES]]
         lexical_ids = [id for id, _ in ranked.lexical]
         best = ranked.dense[0][0] if ranked.dense else None
         return Evidence(
             query=asked.text,
             words=self._rarities(asked.text),
-            passages=[(text, frozenset(split(text))) for text in texts],
+            passages=[(text, words_of(text)) for text in texts],
             cosines=[score for _, score in ranked.dense],
             word_scores=[score for _, score in ranked.lexical],
             agreement=1 / (1 + lexical_ids.index(best)) if best in lexical_ids else 0.0,
@@ -296,6 +301,11 @@ class _Clock:
         return {stage: round(ms, 2) for stage, ms in {**self._laps, "total": total}.items()}
 
 
+def _in_other_language(asked: Expansion, live: dict[int, LiveChunk]) -> set[int]:
+    chinese = is_chinese(asked.text)
+    return {id for id, it in live.items() if is_chinese(it.chunk.text[:_LANGUAGE_CHARS]) != chinese}
+
+
 def _spread(
     fused: Sequence[tuple[int, float]], live: dict[int, LiveChunk], per_document: int
 ) -> list[tuple[int, float]]:
@@ -312,27 +322,40 @@ def _spread(
     return first + later
 
 
-def _hits(
+def _candidates(
     ranked: _Ranked, live: dict[int, LiveChunk], options: RetrievalOptions
-) -> tuple[ScoredChunk, ...]:
+) -> tuple[Candidate, ...]:
     dense = {id: (rank, score) for rank, (id, score) in enumerate(ranked.dense, start=1)}
     lexical = {id: (rank, score) for rank, (id, score) in enumerate(ranked.lexical, start=1)}
     fused = _spread(ranked.fused, live, options.per_document)
-    hits = []
-    for rank, (id, score) in enumerate(fused[: options.top_k], start=1):
-        dense_rank, dense_score = dense.get(id, (None, None))
-        lexical_rank, lexical_score = lexical.get(id, (None, None))
-        hits.append(
-            ScoredChunk(
-                chunk=live[id].chunk,
-                document=live[id].document,
-                title=live[id].title,
-                score=score,
-                rank=rank,
-                dense_score=dense_score,
-                lexical_score=lexical_score,
-                dense_rank=dense_rank,
-                lexical_rank=lexical_rank,
-            )
+    nowhere = (None, None)
+    return tuple(
+        Candidate(
+            live[id].chunk.id,
+            live[id].document,
+            rank,
+            score,
+            *dense.get(id, nowhere),
+            *lexical.get(id, nowhere),
         )
-    return tuple(hits)
+        for rank, (id, score) in enumerate(fused, start=1)
+    )
+
+
+def _hits(
+    candidates: Sequence[Candidate], live: dict[int, LiveChunk], options: RetrievalOptions
+) -> tuple[ScoredChunk, ...]:
+    return tuple(
+        ScoredChunk(
+            chunk=live[one.chunk_id].chunk,
+            document=one.document,
+            title=live[one.chunk_id].title,
+            score=one.score,
+            rank=one.rank,
+            dense_score=one.dense_score,
+            lexical_score=one.lexical_score,
+            dense_rank=one.dense_rank,
+            lexical_rank=one.lexical_rank,
+        )
+        for one in candidates[: options.top_k]
+    )

@@ -338,6 +338,7 @@ class SearchIndexes:
         return self._held
 
     def _follow(self) -> None:
+        self.words.load()  # before the first question needs it
         while not self._stopping.wait(_REFRESH_S):
             try:
                 self.refresh()

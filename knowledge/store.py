@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from knowledge.errors import DocumentNotFound
 from knowledge.jobs import cancel_document_jobs
 from knowledge.live_chunks import record_changes
-from knowledge.tables import ChunkRow, DocumentRow, DocumentVersionRow, JobRow
+from knowledge.tables import ChunkRow, DocumentRow, DocumentVersionRow, JobRow, SignatureRow
 from knowledge.types import (
     Chunk,
     ChunkId,
@@ -113,26 +113,37 @@ class DocumentStore:
         Raises:
             DocumentNotFound: there is no such live document.
         """
-        now = datetime.now(UTC)
         with Session(self._engine) as session, session.begin():
-            taken = session.execute(
-                update(DocumentRow)
-                .where(DocumentRow.id == document_id, DocumentRow.deleted_at.is_(None))
-                .values(deleted_at=now, live_name=None, updated_at=now, n_chunks=0)
-            )
-            if taken.rowcount != 1:  # type: ignore[attr-defined]  # a cursor result
-                raise DocumentNotFound(f"There is no document {document_id!r}.")
-            cancel_document_jobs(session, document_id, reason=_REMOVED)
-            mine = ChunkRow.document_id == document_id
-            chunk_ids = session.scalars(select(ChunkRow.id).where(mine)).all()
-            session.execute(delete(ChunkRow).where(mine))
-            session.execute(
-                delete(DocumentVersionRow).where(DocumentVersionRow.document_id == document_id)
-            )
-            record_changes(session, chunk_ids, "remove")
-            for sha256 in _contents(session, document_id):
+            for sha256 in retire(session, document_id):
                 self._uploads.discard_unused(session, sha256)
-        logger.info("document %s removed by %s, %d chunks", document_id, actor, len(chunk_ids))
+        logger.info("document %s removed by %s", document_id, actor)
+
+
+def retire(session: Session, document_id: DocumentId) -> set[str]:
+    """Takes a document with its texts and chunks away within the caller's transaction.
+
+    Returns:
+        The SHA-256 of its contents, to be discarded last where nothing else needs them.
+
+    Raises:
+        DocumentNotFound: there is no such live document.
+    """
+    now = datetime.now(UTC)
+    taken = session.execute(
+        update(DocumentRow)
+        .where(DocumentRow.id == document_id, DocumentRow.deleted_at.is_(None))
+        .values(deleted_at=now, live_name=None, updated_at=now, n_chunks=0)
+    )
+    if taken.rowcount != 1:  # type: ignore[attr-defined]  # a cursor result
+        raise DocumentNotFound(f"There is no document {document_id!r}.")
+    cancel_document_jobs(session, document_id, reason=_REMOVED)
+    mine = ChunkRow.document_id == document_id
+    chunk_ids = session.scalars(select(ChunkRow.id).where(mine)).all()
+    session.execute(delete(ChunkRow).where(mine))
+    for table in (DocumentVersionRow, SignatureRow):
+        session.execute(delete(table).where(table.document_id == document_id))
+    record_changes(session, chunk_ids, "remove")
+    return _contents(session, document_id)
 
 
 def _contents(session: Session, document_id: DocumentId) -> set[str]:

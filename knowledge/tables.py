@@ -109,6 +109,22 @@ class DocumentVersionRow(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime())
 
 
+class SignatureRow(Base):
+    """What the live text of a document is recognised by, and which other one it is like."""
+
+    __tablename__ = "signatures"
+
+    document_id: Mapped[str] = mapped_column(
+        ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True
+    )
+    text_sha256: Mapped[str] = mapped_column(String(64))  # of the normalised words
+    minhash: Mapped[bytes] = mapped_column(LargeBinary)
+    like_id: Mapped[str | None] = mapped_column(String(32))
+    like_version: Mapped[int | None] = mapped_column(Integer)
+    share: Mapped[float | None] = mapped_column(Float)
+    is_kept: Mapped[bool] = mapped_column(default=False, server_default=false())  # both may stay
+
+
 class ChunkRow(Base):
     """A passage; its embedding is kept so that indexes are rebuilt without the model."""
 
@@ -280,3 +296,18 @@ class EvalRunRow(Base):
     sha256: Mapped[str] = mapped_column(String(64))
     settings: Mapped[dict[str, object]] = mapped_column(JSON)
     report: Mapped[dict[str, object]] = mapped_column(JSON)
+
+
+class ConflictRow(Base):
+    """Two passages that differ in a figure, with a person's judgement; see `conflict_store`."""
+
+    __tablename__ = "conflicts"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    a: Mapped[dict[str, object]] = mapped_column(JSON)
+    b: Mapped[dict[str, object]] = mapped_column(JSON)
+    score: Mapped[float] = mapped_column(Float)
+    verdict: Mapped[str] = mapped_column(String(16))
+    found_at: Mapped[datetime] = mapped_column(UtcDateTime())
+    judged_by: Mapped[str | None] = mapped_column(String(64))
+    judged_at: Mapped[datetime | None] = mapped_column(UtcDateTime())

@@ -70,6 +70,14 @@ class SplitRule:
     max_tokens: int | None = None
 
 
+class OnDuplicate(StrEnum):
+    """What becomes of a new file whose text another document has already, or nearly so."""
+
+    KEEP = "keep"  # both stay, and the new one is marked
+    REPLACE = "replace"  # it becomes a new version of the other one
+    SKIP = "skip"  # it is not taken in
+
+
 class DocumentStatus(StrEnum):
     """Where a document stands between upload and search."""
 
@@ -117,6 +125,21 @@ class Document:
     expires_at: datetime | None = None  # and until just before this one
     archived_at: datetime | None = None
     n_words: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """The other document that a text is like; `share` of their shingles is in both, 1.0 all."""
+
+    document_id: DocumentId
+    name: str
+    version: int
+    share: float
+
+    @property
+    def percent(self) -> int:
+        """The share in whole percent; 100 only where the texts are the same."""
+        return int(self.share * 100)
 
 
 class ChunkOrigin(StrEnum):
@@ -202,6 +225,20 @@ class ScoredChunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """A passage that an index proposed, with its place in each ranking; None: not proposed."""
+
+    chunk_id: ChunkId
+    document: str  # file name
+    rank: int  # after fusion
+    score: float
+    dense_rank: int | None = None
+    dense_score: float | None = None  # cosine
+    lexical_rank: int | None = None
+    lexical_score: float | None = None  # BM25
+
+
+@dataclass(frozen=True, slots=True)
 class Retrieval:
     """What one search found, best first, and how sure we are that it is relevant at all."""
 
@@ -210,6 +247,7 @@ class Retrieval:
     relevance: float  # calibrated probability in [0, 1] that the top hits answer the query
     timings_ms: Mapping[str, float] = field(default_factory=dict)  # embed, dense, lexical, fuse
     settings: Mapping[str, object] = field(default_factory=dict)  # that it was made with
+    candidates: tuple[Candidate, ...] = ()  # best first; the hits are the first of them
 
 
 class JobState(StrEnum):

@@ -17,9 +17,10 @@ from sqlalchemy.orm import Session
 
 from knowledge.errors import DocumentNotFound
 from knowledge.ingestion import Ingestor
+from knowledge.preview import check_rule, rule_from
 from knowledge.store import DocumentStore, live_row
 from knowledge.tables import DocumentVersionRow
-from knowledge.types import DocumentId, DocumentVersion, JobId
+from knowledge.types import DocumentId, DocumentVersion, JobId, SplitRule
 from knowledge.uploads import UploadFolder
 
 _SENTENCE_END = re.compile(r"(?<=[。！？；])|(?<=[.!?;])\s+|\n")
@@ -114,7 +115,32 @@ class VersionHistory:
         if version == self._documents.get(document_id).version:
             raise DocumentNotFound(f"Version {version} is the live one; choose an older one.")
         name, content = self._content(old)
-        return self._ingestor.submit(name, content, author=author, replace=document_id)
+        return self._ingestor.submit(
+            name, content, author=author, replace=document_id, keep_folders=True
+        )
+
+    def file(self, document_id: DocumentId) -> tuple[str, bytes]:
+        """Returns the name and bytes of the live version; raises `DocumentNotFound`."""
+        return self._content(self._documents.version(document_id))
+
+    def split_rule(self, document_id: DocumentId) -> SplitRule:
+        """Returns the rule that the document keeps; raises `DocumentNotFound`."""
+        with Session(self._engine) as session:
+            return rule_from(live_row(session, document_id).split_rule)
+
+    def resplit(
+        self, document_id: DocumentId, rule: SplitRule, *, author: str
+    ) -> tuple[DocumentId, JobId]:
+        """Queues the live version again under another rule, which the document then keeps.
+
+        Raises:
+            EditRejected: the rule's limit is out of range.
+            KnowledgeError: whatever an upload of that file may be refused for.
+        """
+        name, content = self.file(document_id)
+        return self._ingestor.submit(
+            name, content, author=author, replace=document_id, rule=check_rule(rule)
+        )
 
     def _content(self, old: DocumentVersion) -> tuple[str, bytes]:
         try:
@@ -122,7 +148,7 @@ class VersionHistory:
         except FileNotFoundError:
             path = PurePosixPath(old.name)
             is_plain = path.suffix.lower() in (".md", ".txt")
-            return (old.name if is_plain else f"{path.stem}.txt"), old.text.encode()
+            return (old.name if is_plain else str(path.with_suffix(".txt"))), old.text.encode()
 
 
 def compare(before: str, after: str) -> Iterator[DiffPart]:

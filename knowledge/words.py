@@ -10,6 +10,7 @@ import re
 import unicodedata
 import warnings
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -36,6 +37,9 @@ was we were what when where which who why will with would you your
 """
 
 
+_MAX_REMEMBERED = 2048  # passages, some 20 kB each
+
+
 class WordSplitter:
     """Splits text into words; the Chinese dictionary is loaded at first need, once.
 
@@ -48,10 +52,22 @@ class WordSplitter:
         self._stop_words = frozenset(_STOP_WORDS.split())
         self._jieba: Any = None
         self._lock = Lock()
+        self._remembered = lru_cache(_MAX_REMEMBERED)(lambda text: frozenset(self._split(text)))
+
+    def load(self) -> None:
+        """Loads the dictionary now, which takes half a second, instead of at first need."""
+        self._chinese()
 
     def split(self, text: str) -> list[str]:
         """Returns all words in order; compound words and codes come whole and in parts."""
         return list(self._split(text))
+
+    def word_set(self, text: str) -> frozenset[str]:
+        """Returns the words of a passage; those met before are remembered.
+
+        A search weighs the words of some thirty passages, and most searches find the same ones.
+        """
+        return self._remembered(text)
 
     def content_words(self, text: str) -> list[str]:
         """Returns the distinct words that carry meaning, in order of appearance."""

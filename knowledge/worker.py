@@ -1,10 +1,10 @@
 """Carries out background jobs and survives whatever a file or a web site does to it.
 
-One job at a time is embedded and, beside it, one web source fetched.
+One job at a time is embedded and, beside it, one web source fetched and one evaluation made.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Event, Thread
 from time import monotonic
 from types import TracebackType
@@ -18,7 +18,7 @@ from knowledge.embedding import Embedder
 from knowledge.errors import KnowledgeError
 from knowledge.ingest_job import ingest
 from knowledge.job_run import IngestionOptions, JobRun, WorkerStopping
-from knowledge.jobs import INGEST, REBUILD, SYNC, Claim, JobLost, JobStore
+from knowledge.jobs import EVALUATE, INGEST, REBUILD, SYNC, Claim, JobLost, JobStore
 from knowledge.processes import is_alive, process_name
 from knowledge.rebuild_job import rebuild
 from knowledge.search_indexes import SearchIndexes
@@ -30,8 +30,9 @@ logger = logging.getLogger(__name__)
 _POLL_S = 0.3
 _HEARTBEAT_S = 1.0
 _LOOK_FOR_DUE_S = 5.0
-#: Each is worked off by a thread of its own: waiting for other people's servers, and embedding.
-_LINES = (frozenset({INGEST, REBUILD}), frozenset({SYNC}))
+#: Each is worked off by a thread of its own: waiting for other people's servers, embedding,
+#: and searching.
+_LINES = (frozenset({INGEST, REBUILD}), frozenset({SYNC}), frozenset({EVALUATE}))
 
 
 class IngestionWorker:
@@ -45,6 +46,7 @@ class IngestionWorker:
         indexes: Brought up to date before a job counts as done.
         embedder: Embeds passages; a `SwitchingEmbedder` while another one is to take over.
         options: How documents are worked on.
+        steps: What jobs of further kinds do; jobs of a kind without a step are left alone.
     """
 
     def __init__(
@@ -54,11 +56,13 @@ class IngestionWorker:
         *,
         embedder: Embedder,
         options: IngestionOptions,
+        steps: Mapping[str, Callable[[JobRun], None]] | None = None,
     ) -> None:
         self._engine = engine
         self._indexes = indexes
         self._embedder = embedder
         self._options = options
+        self._steps = {INGEST: ingest, REBUILD: rebuild, SYNC: sync, **(steps or {})}
         self._jobs = JobStore(engine)
         self._owner = f"{process_name()}:{uuid4().hex[:8]}"
         self._stopping = Event()
@@ -70,6 +74,7 @@ class IngestionWorker:
         self._threads = [
             Thread(target=self._work, args=(kinds,), name="-".join(sorted(kinds)), daemon=True)
             for kinds in _LINES
+            if kinds <= self._steps.keys()
         ]
         self._threads.append(Thread(target=self._queue_due, name="schedule", daemon=True))
         for thread in self._threads:
@@ -87,8 +92,8 @@ class IngestionWorker:
     def run_until_idle(self) -> int:
         """Works in the caller's thread until no job can be claimed; returns how many it ran."""
         self._stopping.clear()
-        n_run = 0
-        while (claim := self._jobs.claim(self._owner, is_alive=is_alive)) is not None:
+        n_run, kinds = 0, frozenset(self._steps)
+        while claim := self._jobs.claim(self._owner, is_alive=is_alive, kinds=kinds):
             self._run(claim)
             n_run += 1
         return n_run
@@ -115,14 +120,9 @@ class IngestionWorker:
     def _run(self, claim: Claim) -> None:
         """Carries out one job; whatever happens is recorded with it."""
         logger.info("job %s (%s) attempt %d", claim.job.id, claim.job.kind, claim.job.attempts)
-        steps: dict[str, Callable[[JobRun], None]] = {
-            INGEST: ingest,
-            REBUILD: rebuild,
-            SYNC: sync,
-        }
         try:
             with _Heartbeat(self._jobs, claim) as heartbeat:
-                self._attempt(steps[claim.job.kind], claim, heartbeat.lost)
+                self._attempt(self._steps[claim.job.kind], claim, heartbeat.lost)
         except JobLost:
             logger.info("job %s was cancelled or taken over", claim.job.id)
 

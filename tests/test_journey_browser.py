@@ -157,15 +157,17 @@ def ask(page: Page, question: str) -> None:
     assert page.evaluate("window.seen"), "nothing was shown while the answer was written"
 
 
-def open_last_source(page: Page) -> str:
-    """Opens a source of the newest answer; returns the highlighted passage."""
-    page.locator("#k-log .k-bot[data-message]").last.locator("[data-act=cite]").first.click()
-    mark = page.locator("#k-panel mark")
-    expect(mark).to_be_visible()
-    text = mark.inner_text()
-    page.keyboard.press("Escape")
-    expect(page.locator("#k-panel")).to_be_hidden()
-    return re.sub(r"\s+", " ", text)
+def open_last_sources(page: Page) -> str:
+    """Opens each source of the newest answer; returns the highlighted passages, one a line."""
+    opened = []
+    for source in page.locator("#k-log .k-bot[data-message]").last.locator("[data-act=cite]").all():
+        source.click()
+        mark = page.locator("#k-panel mark")
+        expect(mark).to_be_visible()
+        opened.append(re.sub(r"\s+", " ", mark.inner_text()))
+        page.keyboard.press("Escape")
+        expect(page.locator("#k-panel")).to_be_hidden()
+    return "\n".join(opened)
 
 
 def test_from_first_login_to_transcript(server: Server, browser: Browser, tmp_path: Path) -> None:
@@ -177,18 +179,18 @@ def test_from_first_login_to_transcript(server: Server, browser: Browser, tmp_pa
     customer = open_page(browser, server.url + "/", "zh-CN", width=390)
     expect(customer.locator("#k-log .k-bot")).to_be_visible()
     ask(customer, "退款多久能到账？")
-    assert ZH_QUOTE[:8] in open_last_source(customer)
+    assert ZH_QUOTE[:8] in open_last_sources(customer)
     ask(customer, "运费呢？")
     customer.click(".k-switch")
     expect(customer.locator("html")).to_have_attribute("lang", "en")
     expect(customer.locator("#k-log .k-bot[data-message]")).to_have_count(2)
     ask(customer, "How long is the warranty on the kettle?")
-    assert "30 months" in open_last_source(customer)
+    assert "30 months" in open_last_sources(customer)
     customer.click("#k-top [data-act=person]")
     expect(customer.locator(".k-system")).to_be_visible()
     customer.reload()
     expect(customer.locator(".k-system")).to_be_visible()
-    assert "30 months" in open_last_source(customer)
+    assert "30 months" in open_last_sources(customer)
     assert customer.evaluate("document.documentElement.scrollWidth") <= 390
 
     read_transcript(staff, server)

@@ -36,6 +36,7 @@ def test_named_settings_exist() -> None:
         ("knowledge: upload, replace, delete", "documents.write"),
         ("transcripts", "transcripts"),
         ("company", "company"),
+        ("adapters", "adapters"),
     ],
 )
 def test_role_table_is_the_one_in_force(row: str, access: Access) -> None:

@@ -1,5 +1,6 @@
 """A tiny random Qwen2 with a byte-level tokenizer, and LoRA adapters for it: real files."""
 
+import json
 from pathlib import Path
 
 import torch
@@ -50,6 +51,13 @@ def save_adapter(base: Path, folder: Path, *, seed: int = 1, r: int = 4) -> Path
                 weight.normal_(std=0.3)
     adapted.save_pretrained(folder)
     return folder
+
+
+def rename_targets(adapter: Path, targets: list[str]) -> None:
+    """Makes an adapter's configuration name other layers than its tensors belong to."""
+    file = adapter / "adapter_config.json"
+    config = json.loads(file.read_text("utf-8")) | {"target_modules": targets}
+    file.write_text(json.dumps(config), "utf-8")
 
 
 def _tokenizer() -> PreTrainedTokenizerFast:

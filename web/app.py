@@ -18,12 +18,16 @@ from web.limits import RateLimiter
 from web.logs import RequestLog
 from web.middleware import BodyLimit, BodyLimits, RootPath, SecurityHeaders, StaffGate
 from web.routes import (
+    adapters,
     archive,
     auth,
     chunks,
+    conflicts,
     conversations,
     curated,
     documents,
+    duplicates,
+    faq,
     health,
     jobs,
     messages,
@@ -68,13 +72,17 @@ def create_app(services: Services, *, pages: bool = True, warm_pages: bool = Fal
         conversations,
         messages,
         documents,
+        duplicates,
+        faq,
         chunks,
+        conflicts,
         curated,
         jobs,
         search,
         workbench,
         sources,
         archive,
+        adapters,
     ):
         app.include_router(part.router, prefix="/api/v1")
     if not pages:

@@ -1,6 +1,5 @@
 """`kefu kb eval`: measures retrieval, keeps the result, compares two results."""
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,8 +11,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from bot.settings import Settings
-
-_CONFIRMED = "confirmed conversations"
 
 
 def evaluate(
@@ -53,6 +50,9 @@ def _measure(
     from bot.assembly import open_search, open_stores
     from bot.confirmed import confirmed_answers
     from knowledge.eval_runs import EvalRunStore
+    from knowledge.evaluate_job import settings_used
+    from knowledge.evaluation import evaluate as evaluate_questions
+    from knowledge.evaluation import fingerprint
     from web import retrieval_eval
 
     stores = open_stores(settings, engine)
@@ -62,23 +62,17 @@ def _measure(
         if not questions:
             raise CommandError("No answer that cites a passage was given a thumbs-up yet.")
     else:
-        questions = list(retrieval_eval.read_questions(file))
+        questions = retrieval_eval.file_questions(file)
     opened = open_search(settings, engine)
     try:
-        report = retrieval_eval.evaluate(
-            questions, opened.retriever, stores.documents, settings=settings
-        )
-        used = {
-            "embedder": opened.embedder.id,
-            "top_k": settings.knowledge.top_k,
-            "candidates": settings.knowledge.candidates,
-            "relevance_threshold": settings.chat.relevance_threshold,
-        }
+        measure = retrieval_eval.measure(opened.retriever, settings)
+        report = evaluate_questions(questions, opened.retriever, stores.documents, measure=measure)
+        used = settings_used(opened.embedder.id, opened.retriever, measure)
     finally:
         opened.indexes.close()
-    sha256 = hashlib.sha256("\n".join(map(repr, questions)).encode()).hexdigest()
-    source = _CONFIRMED if file is None else file.name
-    return EvalRunStore(engine).add(source, sha256, settings=used, report=report), report
+    source = retrieval_eval.CONFIRMED if file is None else file.name
+    kept = EvalRunStore(engine).add(source, fingerprint(questions), settings=used, report=report)
+    return kept, report
 
 
 def _compare(engine: "Engine", numbers: tuple[int, int], as_json: bool) -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from knowledge.types import Schedule, SourceKind
-from web import cli_archive, cli_sources
+from knowledge.types import OnDuplicate, Schedule, SourceKind
+from web import cli_archive, cli_conflicts, cli_sources
 from web.cli_eval import evaluate
 from web.console import CommandError, database, print_json, print_table, settings_in_force, tell
 
@@ -21,6 +21,7 @@ app.command("sources")(cli_sources.sources)
 app.command("export")(cli_archive.export)
 app.command("import")(cli_archive.restore)
 app.command("eval")(evaluate)
+app.command("conflicts")(cli_conflicts.conflicts)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -34,6 +35,9 @@ def add(
     schedule: Annotated[
         Schedule, typer.Option(help="How often addresses are fetched again.")
     ] = Schedule.OFF,
+    on_duplicate: Annotated[
+        OnDuplicate, typer.Option(help="What a new file of nearly the same text becomes.")
+    ] = OnDuplicate.KEEP,
 ) -> None:
     """Add documents; one with the name of an existing one becomes its new version."""
     addresses = [path for path in paths if path.lower().startswith(("http://", "https://"))]
@@ -42,10 +46,10 @@ def add(
         kind = SourceKind.SITEMAP if sitemap else SourceKind.PAGE
         cli_sources.add_sources(addresses, kind=kind, schedule=schedule, wait=wait)
     if files:
-        _add_files(files, wait=wait)
+        _add_files(files, wait=wait, on_duplicate=on_duplicate)
 
 
-def _add_files(paths: list[Path], *, wait: bool) -> None:
+def _add_files(paths: list[Path], *, wait: bool, on_duplicate: OnDuplicate) -> None:
     from bot import audit
     from bot.assembly import open_stores
     from web.console import is_served
@@ -54,7 +58,7 @@ def _add_files(paths: list[Path], *, wait: bool) -> None:
     settings = settings_in_force()
     with database(settings) as engine:
         stores = open_stores(settings, engine)
-        loaded = submit(stores, find_files(paths))
+        loaded = submit(stores, find_files(paths), on_duplicate=on_duplicate)
         job_ids = [item.job_id for item in loaded if item.job_id is not None]
         for job_id in job_ids:
             audit.record(engine, "command line", action="document.upload", target=job_id)
@@ -175,7 +179,7 @@ def _report(loaded: "list[Loaded]", jobs: "list[Job]") -> None:
         job = ended.get(item.job_id) if item.job_id is not None else None
         error = item.error or (job.error if job is not None else None)
         state = "refused" if item.job_id is None else job.state.value if job else "queued"
-        typer.echo(f"{item.path.name}: {state}" + (f" ({error})" if error else ""), err=bool(error))
+        typer.echo(f"{item.name}: {state}" + (f" ({error})" if error else ""), err=bool(error))
         n_failed += bool(error) or state in ("failed", "cancelled")
     if n_failed:
         raise CommandError(f"{n_failed} of {len(loaded)} files could not be added.")

@@ -34,7 +34,7 @@ def load_demo(settings: Settings) -> None:
         job_ids = [item.job_id for item in loaded if item.job_id is not None]
         jobs = work_off(settings, engine, stores, job_ids)
         audit.record(engine, "command line", action="demo.load")
-    problems = [f"{item.path.name}: {item.error}" for item in loaded if item.error]
+    problems = [f"{item.name}: {item.error}" for item in loaded if item.error]
     problems += [str(job.error or job.stage) for job in jobs if job.state != JobState.SUCCEEDED]
     if problems:
         raise CommandError("; ".join(problems))

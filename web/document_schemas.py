@@ -1,6 +1,6 @@
 """Bodies about looking after documents: changes, health, versions, differences."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -9,8 +9,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from bot.assembly import Services
 from knowledge.document_edits import DocumentChange
-from knowledge.health import health_of
-from knowledge.types import Document, DocumentStatus, Visibility
+from knowledge.health import Health, health_of
+from knowledge.types import Document, DocumentId, DocumentStatus, Likeness, Visibility
 from web.schemas import DocumentOut
 
 Tag = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[^\x00]*$")]
@@ -37,8 +37,20 @@ class DocumentPatch(BaseModel):
 
 
 class DocumentFilter(BaseModel):
-    """Which documents a list shows; all conditions must hold."""
+    """Which documents a list shows, all conditions must hold, and in which order.
 
+    Without `page_size` the list is whole; `total` counts all that fit either way.
+    """
+
+    format: Annotated[str, Field(max_length=10)] | None = None  # the name's ending: pdf, docx
+    language: Literal["zh", "en"] | None = None
+    health: Health | None = None
+    archived: bool | None = None
+    updated_from: AwareDatetime | None = None
+    updated_to: AwareDatetime | None = None  # exclusive
+    sort: Literal["updated", "name", "used"] = "updated"
+    page: Annotated[int, Field(ge=1, le=100_000)] = 1
+    page_size: Annotated[int, Field(ge=1, le=500)] | None = None
     tag: Annotated[str, Field(max_length=40)] | None = None
     status: DocumentStatus | Literal["archived"] | None = None
     visibility: Visibility | None = None
@@ -52,7 +64,49 @@ class DocumentFilter(BaseModel):
             and (self.status is None or self.status == status)
             and (self.visibility is None or self.visibility == document.visibility)
             and self.q.casefold() in f"{document.name}\n{document.title}".casefold()
+            and self._is_kind(document)
+            and (self.archived is None or self.archived == (document.archived_at is not None))
+            and (self.updated_from is None or document.updated_at >= self.updated_from)
+            and (self.updated_to is None or document.updated_at < self.updated_to)
         )
+
+    def _is_kind(self, document: Document) -> bool:
+        ending = document.name.rpartition(".")[2].casefold()
+        return (self.format is None or self.format.casefold() == ending) and (
+            self.language is None or self.language == document.language
+        )
+
+    def choose(
+        self, documents: Sequence[Document], services: Services
+    ) -> tuple[list[Document], int]:
+        """Returns the wanted page of the documents that fit, in order, and how many fit."""
+        found = [d for d in documents if self.fits(d)]
+        if self.health is not None:
+            found = [d for d in found if _health(d, services) == self.health]
+        if self.sort == "name":
+            found.sort(key=lambda d: d.name.casefold())
+        elif self.sort == "used":
+            uses = services.document_uses.counts()
+            found.sort(key=lambda d: -uses.get(d.id, 0))
+        if self.page_size is None:
+            return found, len(found)
+        first = (self.page - 1) * self.page_size
+        return found[first : first + self.page_size], len(found)
+
+    def select(self, documents: Sequence[Document], services: Services) -> "ManagedDocumentList":
+        """Returns the same with what a manager wants to know of each document."""
+        chosen, total = self.choose(documents, services)
+        uses, likes = services.document_uses.counts(), services.duplicates.all()
+        items = [managed(document, services, uses, likes) for document in chosen]
+        return ManagedDocumentList.model_validate({"items": items, "total": total})
+
+
+class LikeOut(BaseModel):
+    """The document that another one is like, and the share of the text that is in both."""
+
+    document_id: str
+    name: str
+    share: float
 
 
 class ManagedDocument(DocumentOut):
@@ -67,6 +121,7 @@ class ManagedDocument(DocumentOut):
     n_words: int | None
     health: str
     n_conversations: int
+    like: LikeOut | None
 
 
 class ManagedDocumentText(ManagedDocument):
@@ -121,10 +176,21 @@ class DiffOut(BaseModel):
 
 
 def managed(
-    document: Document, services: Services, uses: Mapping[str, int] | None = None
+    document: Document,
+    services: Services,
+    uses: Mapping[str, int] | None = None,
+    likes: Mapping[DocumentId, Likeness] | None = None,
 ) -> dict[str, object]:
-    """Returns a document's fields with its health and use."""
+    """Returns a document's fields with its health, use and likeness."""
     counts = services.document_uses.counts() if uses is None else uses
+    like = (services.duplicates.all() if likes is None else likes).get(document.id)
+    return asdict(document) | {
+        "health": _health(document, services),
+        "n_conversations": counts.get(document.id, 0),
+        "like": asdict(like) if like else None,
+    }
+
+
+def _health(document: Document, services: Services) -> Health:
     days = services.settings.knowledge.stale_after_days
-    health = health_of(document, now=datetime.now(UTC), stale_after_days=days)
-    return asdict(document) | {"health": health, "n_conversations": counts.get(document.id, 0)}
+    return health_of(document, now=datetime.now(UTC), stale_after_days=days)

@@ -21,6 +21,7 @@ class Timing:
     n_tokens: int
     text: str
     message_id: str = ""
+    model_first_token_s: float = 0.0  # as the server measured it; 0 where no model wrote
 
     @property
     def decode_tokens_per_s(self) -> float:
@@ -69,7 +70,11 @@ async def _ask_kefu(
                 ended = time.perf_counter()
                 first_s = (first or ended) - started
                 n_tokens = count_tokens(shown) if shown else 0
-                return Timing(first_s, ended - started, n_tokens, data["text"], data["message_id"])
+                model_ms = data["timings_ms"].get("model_first_token", 0.0)
+                return Timing(
+                    first_s, ended - started, n_tokens, data["text"], data["message_id"],
+                    model_ms / 1000,
+                )  # fmt: skip
             elif event == "failure":
                 raise RuntimeError(f"Expected an answer, got the failure {data!r}.")
     raise RuntimeError("Expected a final event, but the stream ended without one.")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from knowledge.errors import KnowledgeError
-from knowledge.types import Job, JobId, JobState
+from knowledge.types import Job, JobId, JobState, OnDuplicate
 from web.console import CommandError, is_served
 
 if TYPE_CHECKING:
@@ -29,41 +29,56 @@ _DONE = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """One file with its job, or with why it was refused."""
+    """One file, or one of a ZIP, with its job or with why it was refused."""
 
-    path: Path
+    name: str
     job_id: JobId | None
     error: str | None = None
 
 
 def find_files(paths: Sequence[Path]) -> list[Path]:
-    """Returns the files of the paths; of a folder, all of a known format below it.
+    """Returns the files of the paths; of a folder, all of a known format or ZIPs below it.
 
     Raises:
         CommandError: a path does not exist.
     """
+    from knowledge.bundles import is_bundle
     from knowledge.parsing.registry import SUFFIXES
+
+    def is_known(path: Path) -> bool:
+        return path.suffix.lower() in SUFFIXES or is_bundle(path.name)
 
     found: list[Path] = []
     for path in paths:
         if not path.exists():
             raise CommandError(f"There is no file or folder {path}.")
         if path.is_dir():
-            found += sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+            found += sorted(filter(is_known, path.rglob("*")))
         else:
             found.append(path)
     return found
 
 
-def submit(stores: "KnowledgeStores", files: Iterable[Path]) -> list[Loaded]:
+def submit(
+    stores: "KnowledgeStores",
+    files: Iterable[Path],
+    *,
+    on_duplicate: OnDuplicate = OnDuplicate.KEEP,
+) -> list[Loaded]:
     """Queues files; one that is refused does not stop the others."""
     loaded = []
     for path in files:
         try:
-            _, job_id = stores.ingestor.submit(path.name, path.read_bytes(), author="command line")
-            loaded.append(Loaded(path, job_id))
+            data = path.read_bytes()
+            found = stores.ingestor.submit_all(
+                path.name, data, author="command line", on_duplicate=on_duplicate
+            )
         except (KnowledgeError, OSError) as error:
-            loaded.append(Loaded(path, None, str(error)))
+            loaded.append(Loaded(path.name, None, str(error)))
+            continue
+        for one in found:
+            refused = str(one.error) if one.error is not None else None
+            loaded.append(Loaded(one.name, one.job_id, refused))
     return loaded
 
 

@@ -12,6 +12,25 @@ from bot.catalogue import Catalogue
 _KNOWN = tuple(
     (re.compile(pattern), key)
     for pattern, key in (
+        (r"^Skipped: the text is (?P<share>\d+) % like '(?P<name>.*)'; to have both", "duplicate"),
+        (r"is an absolute path;", "bundle_absolute"),
+        (r"leads out of its folder by", "bundle_climbs"),
+        (
+            r"is a path of (?P<n>\d+) characters, more than the (?P<limit>\d+)",
+            "bundle_long_path",
+        ),
+        (
+            r"holds (?P<n>[\d,]+) entries, more than the limit of (?P<limit>\d[\d,]*)",
+            "bundle_entries",
+        ),
+        (r"comes after the (?P<limit>[\d,]+) files that one archive", "bundle_members"),
+        (r"holds no files; pack", "bundle_no_files"),
+        (r"is in the archive twice", "bundle_twice"),
+        (r"is a link or a device, not a file", "bundle_link"),
+        (r"is an archive within an archive", "bundle_nested"),
+        (r"is packed by a method that is not read", "bundle_method"),
+        (r"is an office file or a book with the suffix '\.zip'", "bundle_office"),
+        (r"holds many documents and cannot replace one", "bundle_replaces"),
         (r"has the suffix '(?P<suffix>[^']*)', but only", "unknown_format"),
         (r"should be .+ by its suffix, but", "wrong_suffix"),
         (r"is empty \(0 bytes\)", "empty"),
@@ -22,11 +41,21 @@ _KNOWN = tuple(
             r"has (?P<pages>[\d,]+) pages, more than the limit of (?P<limit>\d[\d,]*)",
             "too_many_pages",
         ),
+        (
+            r"has (?P<pages>[\d,]+) scanned pages, more than the limit of (?P<limit>\d[\d,]*)",
+            "too_many_scans",
+        ),
+        (r"found no words in", "no_words"),
+        (r"has more than (?P<limit>\d[\d,]*) pixels, the limit", "too_many_pixels"),
         (r"would unpack to more than the limit", "bomb"),
         (r"pages but no text layer", "no_layer"),
         (r"can be read but holds no text|No text was found in the file", "no_text"),
         (r"holds more than (?P<limit>\d[\d,]*) characters of text", "too_long"),
+        (r"is no filled FAQ template", "faq_no_template"),
+        (r"has no columns called 'question' and 'answer'", "faq_no_columns"),
+        (r"holds more than (?P<limit>\d[\d,]*) questions", "faq_many_rows"),
         (r"is damaged(?: and cannot be|;)", "broken"),
+        (r"No file of .+ could be taken in", "bundle_nothing"),
     )
 )
 

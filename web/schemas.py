@@ -262,6 +262,21 @@ class UploadAccepted(_Out):
     job_id: str
 
 
+class UploadedFile(_Out):
+    """One file of a ZIP: what it became, or why it was refused."""
+
+    name: str
+    document_id: str | None
+    job_id: str | None
+    error: str | None
+
+
+class BundleAccepted(UploadAccepted):
+    """A ZIP of several files; the ids above are those of the first that was taken."""
+
+    documents: list[UploadedFile]
+
+
 class DocumentOut(_Out):
     """An uploaded file."""
 

@@ -31,6 +31,7 @@ Access = Literal[
     "search",
     "transcripts",
     "company",
+    "adapters",
     "pages",
 ]
 
@@ -41,6 +42,7 @@ ROLE_ACCESS: Mapping[Access, frozenset[StaffRole]] = {
     "search": _EVERYONE,
     "transcripts": frozenset({StaffRole.AGENT, StaffRole.ADMIN}),
     "company": frozenset({StaffRole.ADMIN}),
+    "adapters": frozenset({StaffRole.ADMIN}),
     "pages": _EVERYONE,
 }
 

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,7 @@ class ChatModel(Protocol):
         ...
 
 
+@runtime_checkable
 class SwappableModel(ChatModel, Protocol):
     """A model whose adapter can be exchanged while it serves."""
 

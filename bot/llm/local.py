@@ -19,11 +19,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bot.errors import AdapterRejected, ModelUnavailable, PromptTooLong
 from bot.llm import adapters, packing
+from bot.llm.attention import use_grouped_attention
 from bot.llm.base import ChatMessage, Delta, Finished, GenerationEvent, GenerationParams
 from bot.llm.decoding import Decoder
 from bot.llm.engine import Engine
 from bot.llm.line import Line, Request
 from bot.llm.tokens import ChatTokenizer, Prompt, TextStream
+from bot.llm.weights import model_name
 
 _LOG = logging.getLogger(__name__)
 _CAREFUL_ROWS = 8  # of int8 products: 8 rows take 1.5 times as long as one, 16 take twice
@@ -64,12 +66,14 @@ class LocalChatModel:
 
     def __init__(self, folder: Path, *, adapter: Path | None, options: LocalModelOptions) -> None:
         self._folder = folder
-        self._name = folder.name
+        self._name = model_name(folder)
         self._adapter: adapters.Adapter | None = None
         device = _device(options.device)
         if options.threads:
             torch.set_num_threads(options.threads)
         self._model, tokenizer = _load(folder, device)
+        if device.type == "cpu":
+            use_grouped_attention(self._model)
         self._tokenizer = ChatTokenizer(tokenizer, self._model.generation_config)
         self._is_packed = options.int8_decoding and device.type == "cpu"
         self._rounds_rows = self._is_packed and packing.multiplies_int8()
@@ -92,7 +96,7 @@ class LocalChatModel:
 
     @property
     def name(self) -> str:
-        """The weights folder's name."""
+        """The model's name, as its weights folder gives it."""
         return self._name
 
     @property

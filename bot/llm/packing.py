@@ -25,7 +25,7 @@ class PackedLinear(nn.Linear):
 
     packed: Tensor  # (out, in) int8
     scales: Tensor  # (out,) of the weight's dtype
-    rounds_rows: bool
+    rounding: "Rounding | None"  # where many rows are rounded too
 
     def repack(self) -> None:
         """Rounds the weight anew; call it whenever the weight has changed."""
@@ -45,21 +45,39 @@ class PackedLinear(nn.Linear):
         rows = input.reshape(-1, self.in_features)
         if len(rows) <= MAX_ROWS:
             output = torch._weight_int8pack_mm(rows, self.packed, self.scales)
-        elif self.rounds_rows:
-            output = self._multiply_rounded(rows)
+        elif self.rounding is not None:
+            output = self._multiply_rounded(*self.rounding.of(input))
         else:
             return nn.functional.linear(input, self.weight, self.bias)
         if self.bias is not None:
             output = output + self.bias
         return output.view(*input.shape[:-1], self.out_features)
 
-    def _multiply_rounded(self, rows: Tensor) -> Tensor:
-        """(n, in) to (n, out) without the bias, both sides rounded to int8."""
-        scales = (rows.abs().amax(1, keepdim=True) / 127).clamp_min(1e-12)  # (n, 1)
-        # In float32: a quotient in bfloat16 would double the rounding.
-        rounded = rows.float().div_(scales).round_().clamp_(-127, 127).to(torch.int8)
-        output = torch._int_mm(rounded, self.packed.t()).to(rows.dtype)
-        return output.mul_(scales).mul_(self.scales)
+    def _multiply_rounded(self, rounded: Tensor, scales: Tensor) -> Tensor:
+        """(n, in) int8 with (n, 1) scales to (n, out) without the bias."""
+        output = torch._int_mm(rounded, self.packed.t()).float()
+        return output.mul_(scales).mul_(self.scales.float()).to(self.scales.dtype)
+
+
+class Rounding:
+    """Rounds rows to int8; layers that read the same input, one after the other, share the work.
+
+    For one thread: a model's layers run in order.
+    """
+
+    def __init__(self) -> None:
+        self._input: Tensor | None = None
+        self._rounded: tuple[Tensor, Tensor] | None = None
+
+    def of(self, input: Tensor) -> tuple[Tensor, Tensor]:
+        """(…, in) to (n, in) int8 and (n, 1) float32 scales; `input` must not change between."""
+        if self._rounded is None or self._input is not input:
+            rows = input.reshape(-1, input.shape[-1])
+            largest = rows.abs().amax(1, keepdim=True).float().clamp_min_(1e-12)  # (n, 1)
+            # In float32: a quotient in bfloat16 would double the rounding.
+            rounded = rows.float().mul_(127 / largest).round_().to(torch.int8)
+            self._input, self._rounded = input, (rounded, largest / 127)
+        return self._rounded
 
 
 def multiplies_int8() -> bool:
@@ -79,10 +97,11 @@ def pack(model: nn.Module, *, rounds_rows: bool) -> int:
         model: its linear layers are changed in place.
         rounds_rows: many rows are rounded and multiplied as int8 too, see `multiplies_int8`.
     """
+    rounding = Rounding() if rounds_rows else None
     layers = [layer for layer in model.modules() if type(layer) in (nn.Linear, PackedLinear)]
     for layer in layers:
         layer.__class__ = PackedLinear
         assert isinstance(layer, PackedLinear)  # noqa: S101  # just made one
-        layer.rounds_rows = rounds_rows
+        layer.rounding = rounding
         layer.repack()
     return len(layers)

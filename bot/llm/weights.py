@@ -83,6 +83,25 @@ def resolve(name: str, data_dir: Path, *, progress: Progress | None = None) -> P
     )
 
 
+def locate(name: str, data_dir: Path) -> tuple[str, Path | None]:
+    """Says which model `resolve` would give, and where it lies if that is known already.
+
+    Prepares and downloads nothing.
+    """
+    if name == "packaged":
+        folder = data_dir.absolute() / "weights" / QWEN.name
+        return QWEN.name, folder if _is_ready(folder, QWEN) else None
+    folder = Path(name).expanduser()
+    return model_name(folder), folder if folder.is_dir() else None
+
+
+def model_name(folder: Path) -> str:
+    """Returns the folder's name; of a folder in a hub's cache, that of the model."""
+    if folder.parent.name == "snapshots":
+        return folder.parent.parent.name.rpartition("--")[2]
+    return folder.name
+
+
 def convert_in_child(gguf_file: Path, folder: Path) -> None:
     """Runs `bot.llm.conversion` in a child process that ends with this one.
 

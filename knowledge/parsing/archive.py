@@ -13,9 +13,12 @@ from knowledge.parsing.limits import ParseLimits
 
 _STEP_BYTES = 1 << 20
 _MAX_PARTS = 10_000
+_MAX_ENTRIES = 1 << 16  # a directory of more is not even read into memory
+_ENTRY = b"PK\x01\x02"
 _MAX_RATIO = 150  # deflate cannot pass 1032; office files stay under about 50
 _RATIO_FROM_BYTES = 4 << 20  # small parts may repeat themselves as they like
-_READ_ERRORS = (
+#: What `zipfile` raises on bytes that are not what it hopes for.
+READ_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
@@ -25,6 +28,17 @@ _READ_ERRORS = (
 )
 
 
+def open_archive(data: bytes) -> zipfile.ZipFile:
+    """Opens a zip archive for reading.
+
+    Raises:
+        zipfile.BadZipFile: no archive, or with far more entries than anybody packs.
+    """
+    if data.count(_ENTRY) > _MAX_ENTRIES:
+        raise zipfile.BadZipFile("too many entries")
+    return zipfile.ZipFile(BytesIO(data))
+
+
 def list_parts(name: str, data: bytes, limits: ParseLimits) -> list[str]:
     """Checks the declared sizes, without inflating, and gives the names of the parts.
 
@@ -32,14 +46,14 @@ def list_parts(name: str, data: bytes, limits: ParseLimits) -> list[str]:
         ParseFailed: not a whole zip archive, or it would unpack to too much.
     """
     try:
-        with zipfile.ZipFile(BytesIO(data)) as archive:
+        with open_archive(data) as archive:
             parts = archive.infolist()
-    except (*_READ_ERRORS, ValueError, UnicodeError) as error:
+    except (*READ_ERRORS, ValueError, UnicodeError) as error:
         raise broken(name) from error
     n_bytes = sum(part.file_size for part in parts)
     if n_bytes > limits.max_unpacked_bytes or len(parts) > _MAX_PARTS:
         raise _bomb(name, limits)
-    if any(_is_bomb(part.file_size, part.compress_size) for part in parts):
+    if any(is_bomb(part.file_size, part.compress_size) for part in parts):
         raise _bomb(name, limits)
     return [part.filename for part in parts]
 
@@ -53,16 +67,16 @@ def check_parts(name: str, data: bytes, limits: ParseLimits) -> None:
     """
     n_left = limits.max_unpacked_bytes
     try:
-        with zipfile.ZipFile(BytesIO(data)) as archive:
+        with open_archive(data) as archive:
             for part in archive.infolist():
                 if not part.filename.lower().endswith((".xml", ".rels", ".vml")):
                     continue
-                content = _inflate(archive, part, n_left)
+                content = inflate(archive, part, n_left)
                 n_left -= len(content)
-                if n_left < 0 or _is_bomb(len(content), part.compress_size):
+                if n_left < 0 or is_bomb(len(content), part.compress_size):
                     raise _bomb(name, limits)
                 _check_xml(name, content)
-    except (*_READ_ERRORS, ValueError) as error:
+    except (*READ_ERRORS, ValueError) as error:
         raise broken(name) from error
 
 
@@ -78,16 +92,16 @@ def read_parts(
     contents: dict[str, bytes] = {}
     n_left = limits.max_unpacked_bytes
     try:
-        with zipfile.ZipFile(BytesIO(data)) as archive:
+        with open_archive(data) as archive:
             for part in archive.infolist():
                 if not part.filename.lower().endswith(suffixes):
                     continue
-                content = _inflate(archive, part, n_left)
+                content = inflate(archive, part, n_left)
                 n_left -= len(content)
-                if n_left < 0 or _is_bomb(len(content), part.compress_size):
+                if n_left < 0 or is_bomb(len(content), part.compress_size):
                     raise _bomb(name, limits)
                 contents[part.filename] = content
-    except (*_READ_ERRORS, ValueError) as error:
+    except (*READ_ERRORS, ValueError) as error:
         raise broken(name) from error
     return contents
 
@@ -100,7 +114,8 @@ def broken(name: str) -> ParseFailed:
     )
 
 
-def _inflate(archive: zipfile.ZipFile, part: zipfile.ZipInfo, max_bytes: int) -> bytes:
+def inflate(archive: zipfile.ZipFile, part: zipfile.ZipInfo, max_bytes: int) -> bytes:
+    """Inflates one part step by step, until its end or past `max_bytes`."""
     steps, n_bytes = [], 0
     with archive.open(part) as stream:
         while n_bytes <= max_bytes and (step := stream.read(_STEP_BYTES)):
@@ -118,7 +133,8 @@ def _check_xml(name: str, content: bytes) -> None:
         )
 
 
-def _is_bomb(n_unpacked: int, n_packed: int) -> bool:
+def is_bomb(n_unpacked: int, n_packed: int) -> bool:
+    """True where so much comes out of so little that no honest file does it."""
     return n_unpacked > _RATIO_FROM_BYTES and n_unpacked > _MAX_RATIO * max(n_packed, 1)
 
 

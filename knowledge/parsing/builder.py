@@ -24,6 +24,14 @@ def no_text(name: str) -> ParseFailed:
     return ParseFailed(f"{name!r} can be read but holds no text; upload a file with text in it.")
 
 
+def too_many_scans(name: str, n_pages: int, limits: ParseLimits) -> ParseFailed:
+    """Makes the error for a file with more pictures of pages than are read."""
+    return ParseFailed(
+        f"{name!r} has {n_pages:,} scanned pages, more than the limit of "
+        f"{limits.max_ocr_pages:,}; split it into smaller files and upload those."
+    )
+
+
 class DocumentBuilder:
     """Appends blocks to a text and keeps their offsets; refuses text over the limit at once."""
 

@@ -31,6 +31,7 @@ def serve(parser: Parse) -> None:
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get between the messages
     _limit_memory(int(sys.argv[1]))
+    _go_last()
     # Ctrl+C and a service manager reach the whole group; the parent decides when this one ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -76,6 +77,12 @@ def _set_alarm(seconds: int) -> None:
     """Has the system end this process then, even while a C library holds the interpreter."""
     if sys.platform != "win32":
         signal.alarm(seconds)
+
+
+def _go_last() -> None:
+    """Leaves the processor to the server while it wants it; recognising text takes a lot."""
+    if sys.platform != "win32":
+        os.nice(10)
 
 
 def _limit_memory(n_bytes: int) -> None:

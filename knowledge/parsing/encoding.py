@@ -45,17 +45,23 @@ def _decode(data: bytes) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        sample = data[:_SAMPLE_BYTES]
-    scores = {
-        encoding: _plausibility(sample, encoding) for encoding in ("utf-8", "gb18030", "cp950")
-    }
-    best = max(scores, key=lambda encoding: scores[encoding])
-    if scores[best] >= _MIN_PLAUSIBLE:
+        best = guess_encoding(data)
+    if best is not None:
         return data.decode(best, errors="replace")
     try:
         return data.decode("cp1252")
     except UnicodeDecodeError:
         return data.decode("latin-1")
+
+
+def guess_encoding(data: bytes) -> str | None:
+    """Returns which of UTF-8, GB18030 and Big5 bytes are most plausibly in, or None for none."""
+    sample = data[:_SAMPLE_BYTES]
+    scores = {
+        encoding: _plausibility(sample, encoding) for encoding in ("utf-8", "gb18030", "cp950")
+    }
+    best = max(scores, key=lambda encoding: scores[encoding])
+    return best if scores[best] >= _MIN_PLAUSIBLE else None
 
 
 def _plausibility(sample: bytes, encoding: str) -> float:

@@ -15,6 +15,7 @@ class ParseLimits:
     max_text_chars: int
     max_unpacked_bytes: int  # office files after decompression
     max_bytes: int  # the file as uploaded
+    max_ocr_pages: int = 100  # pictures of pages, which take seconds each
 
     def __post_init__(self) -> None:
         for name in self.__slots__:

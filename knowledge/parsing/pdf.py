@@ -1,4 +1,7 @@
-"""PDF → blocks: reads the text layer with its positions; `pdf_layout` makes paragraphs of it."""
+"""PDF → blocks: reads the text layer with its positions; `pdf_layout` makes paragraphs of it.
+
+A page without a text layer, as scanned paper has, is drawn and its words are recognised.
+"""
 
 import ctypes
 import logging
@@ -6,11 +9,12 @@ import math
 import threading
 from pathlib import PurePath
 
+import numpy as np
 import pypdfium2
 import pypdfium2.raw as pdfium
 
 from knowledge.errors import ParseFailed
-from knowledge.parsing.builder import DocumentBuilder, too_long
+from knowledge.parsing.builder import DocumentBuilder, too_long, too_many_scans
 from knowledge.parsing.limits import ParseLimits
 from knowledge.parsing.pdf_layout import Line, add_blocks
 from knowledge.types import ParsedDocument
@@ -20,6 +24,9 @@ _LINE_ENDS = frozenset({0x0A, 0x0D})
 _SPACES = frozenset({0x20, 0xA0, 0x3000, 0x09})
 _SOFT_HYPHEN = "\x02"  # PDFium's sign for a hyphen at a line's end, whose line it joins to the next
 _CELL_GAP = 0.8  # space between two words, in font sizes, from which on they are table cells
+_MAX_STAMP_CHARS = 60  # a page number or a mark over a scanned page
+_SCAN_SHARE = 0.6  # of the page's area that a scan's picture covers at least
+_MAX_SCALE = 300 / 72  # dots per inch
 # PDFium is one C library per process and not safe to enter from two threads.
 _pdfium_lock = threading.Lock()
 
@@ -28,7 +35,7 @@ def parse_pdf(name: str, data: bytes, limits: ParseLimits) -> ParsedDocument:
     """Parses a pdf file; blocks carry the page on which they start.
 
     Raises:
-        ParseFailed: encrypted, broken, scanned (no text layer), or beyond a limit.
+        ParseFailed: encrypted, broken, without words, or beyond a limit.
     """
     with _pdfium_lock:
         document = _open(name, data)
@@ -40,13 +47,14 @@ def parse_pdf(name: str, data: bytes, limits: ParseLimits) -> ParsedDocument:
                     f"{limits.max_pdf_pages:,}; split it into smaller files and upload those."
                 )
             pages = _read_pages(name, document, limits)
+            _read_scans(name, document, pages, limits)
             title = str(document.get_metadata_value("Title") or "").strip()
         finally:
             document.close()
     if not any(pages):
         raise ParseFailed(
-            f"{name!r} has {n_pages:,} pages but no text layer, as scanned paper has; run text "
-            "recognition (OCR) over it and upload the result."
+            f"{name!r} has {n_pages:,} pages but no text layer, and text recognition (OCR) found "
+            "no words on them; scan it again, upright and sharp, and upload that."
         )
     builder = DocumentBuilder(name, limits)
     add_blocks(builder, pages)
@@ -91,6 +99,48 @@ def _read_pages(
             page.close()
     _logger.debug("Read %d pages", len(pages))
     return pages
+
+
+def _read_scans(
+    name: str, document: pypdfium2.PdfDocument, pages: list[list[Line]], limits: ParseLimits
+) -> None:
+    """Puts recognised lines where a page is a picture; its few layered words go, as stamps do."""
+    scans = [i for i, lines in enumerate(pages) if _is_scan(document[i], lines)]
+    if len(scans) > limits.max_ocr_pages:
+        raise too_many_scans(name, len(scans), limits)
+    for i in scans:
+        page = document[i]
+        try:
+            pages[i] = _recognize(page, i + 1) or pages[i]
+        finally:
+            page.close()
+
+
+def _is_scan(page: pypdfium2.PdfPage, lines: list[Line]) -> bool:
+    try:
+        if not lines:
+            return bool(pdfium.FPDFPage_CountObjects(page) > 0)
+        if sum(len(line.text) for line in lines) > _MAX_STAMP_CHARS:
+            return False
+        area = page.get_width() * page.get_height()
+        bounds = [one.get_bounds() for one in page.get_objects([pdfium.FPDF_PAGEOBJ_IMAGE])]
+        return any((r - x) * (t - y) > _SCAN_SHARE * area for x, y, r, t in bounds)
+    except pypdfium2.PdfiumError:
+        return False
+    finally:
+        page.close()
+
+
+def _recognize(page: pypdfium2.PdfPage, number: int) -> list[Line]:
+    from knowledge.parsing.recognition import MAX_SIDE, recognize  # loads its models' library
+
+    scale = min(MAX_SIDE / max(*page.get_size(), 1.0), _MAX_SCALE)
+    bitmap = page.render(scale=scale, may_draw_forms=False)
+    try:
+        pixels = np.ascontiguousarray(bitmap.to_numpy()[:, :, :3])
+    finally:
+        bitmap.close()
+    return recognize(pixels, page=number, unit=1 / scale)
 
 
 class _TextLayer:

@@ -15,12 +15,13 @@ from knowledge.parsing.archive import list_parts
 from knowledge.parsing.limits import ParseLimits
 from knowledge.types import ParsedDocument
 
-__all__ = ["SUFFIXES", "ParseLimits", "check_upload", "parse"]
+__all__ = ["PICTURE_SUFFIXES", "SUFFIXES", "ParseLimits", "check_upload", "parse"]
 
 
 _Parser = Callable[[str, bytes, ParseLimits], ParsedDocument]
 _logger = logging.getLogger(__name__)
 
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 _PARSERS = {
     ".txt": ("plain", "parse_plain"),
     ".md": ("markup", "parse_markdown"),
@@ -36,6 +37,7 @@ _PARSERS = {
     ".eml": ("mail", "parse_eml"),
     ".epub": ("book", "parse_epub"),
     ".csv": ("tabular", "parse_csv"),
+    **dict.fromkeys(PICTURE_SUFFIXES, ("pictures", "parse_picture")),
 }
 SUFFIXES = frozenset(_PARSERS)
 
@@ -54,6 +56,7 @@ _SIGNATURES = (
     (b"7z\xbc\xaf", "a 7-Zip archive"),
     (b"\x7fELF", "a program"),
 )
+_PICTURE_MARKS = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\x00", b"MM\x00*")
 _MAIN_PARTS = {
     ".docx": ("word/", "a Word document"),
     ".xlsx": ("xl/", "an Excel workbook"),
@@ -61,6 +64,7 @@ _MAIN_PARTS = {
     ".epub": ("META-INF/container.xml", "an EPUB book"),
 }
 _HINTS = {
+    ".zip": "unpack it, choose one of its files",
     ".doc": "save it as .docx",
     ".xls": "save it as .xlsx",
     ".ppt": "save it as .pptx",
@@ -113,7 +117,7 @@ def parse(name: str, data: bytes, limits: ParseLimits) -> ParsedDocument:
     Raises:
         UnsupportedFormat: unknown suffix, or the content is of another format.
         FileTooLarge: more bytes than allowed.
-        ParseFailed: empty, broken, encrypted, scanned, or beyond another limit.
+        ParseFailed: empty, broken, encrypted, without words, or beyond another limit.
     """
     check_upload(name, data, limits)
     try:
@@ -150,6 +154,10 @@ def _check_signature(name: str, suffix: str, data: bytes) -> None:
         if data.startswith(_ZIP):
             return
         expected = _MAIN_PARTS[suffix][1]
+    elif suffix in PICTURE_SUFFIXES:  # its own suffix or that of another picture
+        if data.startswith(_PICTURE_MARKS) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP"):
+            return
+        expected = "a picture"
     else:
         if found is None:
             return

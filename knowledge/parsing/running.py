@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePath
 from threading import Lock, Thread
 from time import monotonic
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ from knowledge.errors import FileTooLarge, ParseFailed, UnsupportedFormat
 from knowledge.parsing.child import OUT_OF_MEMORY
 from knowledge.parsing.frames import decode_parsed, read_frame, to_json, write_frame
 from knowledge.parsing.limits import ParseLimits
-from knowledge.parsing.registry import parse
+from knowledge.parsing.registry import PICTURE_SUFFIXES, parse
 from knowledge.types import ParsedDocument
 
 logger = logging.getLogger(__name__)
@@ -30,6 +30,7 @@ _ROOT = Path(errors.__file__).parent.parent
 #: The child gets no secrets to see. Windows programs do not start without their environment.
 _ENVIRONMENT = None if sys.platform == "win32" else {"PYTHONUTF8": "1"}
 _ERRORS = {kind.__name__: kind for kind in (FileTooLarge, ParseFailed, UnsupportedFormat)}
+_SCAN_SUFFIXES = frozenset({".pdf", *PICTURE_SUFFIXES})
 #: A reply holds each block as a few numbers beside the text, whose characters JSON may escape.
 _REPLY_BYTES_PER_CHAR = 100
 
@@ -69,6 +70,7 @@ class ChildParsing:
 
     Args:
         limit_s: How long one file may take.
+        scan_limit_s: How long a file may take whose pages may be pictures, which take seconds each.
         memory_bytes: Address space of the process, where the system can limit it.
         module: The program, for tests.
     """
@@ -77,10 +79,12 @@ class ChildParsing:
         self,
         *,
         limit_s: float = 300.0,
-        memory_bytes: int = 2 << 30,
+        scan_limit_s: float = 1800.0,
+        memory_bytes: int = 3 << 30,
         module: str = "knowledge.parsing.child",
     ) -> None:
         self._limit_s = limit_s
+        self._scan_limit_s = max(limit_s, scan_limit_s)
         self._command = (sys.executable, "-m", module, str(memory_bytes))
         self._child: subprocess.Popen[bytes] | None = None
         self._lock = Lock()
@@ -98,10 +102,14 @@ class ChildParsing:
         Raises:
             KnowledgeError: as `registry.parse`, or the parser hung or crashed.
         """
+        is_scan = PurePath(name).suffix.lower() in _SCAN_SUFFIXES
+        limit_s = self._scan_limit_s if is_scan else self._limit_s
         while not self._lock.acquire(timeout=_POLL_S):
             check()
         try:
-            reply = self._ask(_request(name, data, limits, self._limit_s), limits, check)
+            frames = _request(name, data, limits, limit_s)
+            max_bytes = limits.max_text_chars * _REPLY_BYTES_PER_CHAR + (1 << 20)
+            reply = self._ask(frames, check, limit_s=limit_s, max_bytes=max_bytes)
         finally:
             self._lock.release()
         if "parsed" in reply:
@@ -119,13 +127,17 @@ class ChildParsing:
             self._kill()
 
     def _ask(
-        self, frames: Sequence[bytes], limits: ParseLimits, check: Callable[[], None]
+        self,
+        frames: Sequence[bytes],
+        check: Callable[[], None],
+        *,
+        limit_s: float,
+        max_bytes: int,
     ) -> dict[str, Any]:
         child = self._living()
         replies: list[bytes] = []
-        max_bytes = limits.max_text_chars * _REPLY_BYTES_PER_CHAR + (1 << 20)
         thread = Thread(target=_talk, args=(child, frames, replies, max_bytes), daemon=True)
-        deadline = monotonic() + self._limit_s
+        deadline = monotonic() + limit_s
         finished = False
         thread.start()
         try:
@@ -133,7 +145,7 @@ class ChildParsing:
                 thread.join(_POLL_S)
                 check()
                 if monotonic() > deadline:
-                    raise ParseFailed(f"Reading the file took more than {self._limit_s:.0f} s.")
+                    raise ParseFailed(f"Reading the file took more than {limit_s:.0f} s.")
             if not replies:
                 raise ParseFailed(
                     "The program that reads files crashed on this one; open the file in the "

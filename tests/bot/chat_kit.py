@@ -7,7 +7,6 @@ from sqlalchemy import Engine
 
 from bot.catalogue import load_catalogue
 from bot.chat import ChatParts, ChatService
-from bot.claims import words
 from bot.company import CompanyTexts
 from bot.conversations import ConversationStore
 from bot.events import Event, Final
@@ -19,6 +18,7 @@ from bot.settings import ChatSettings
 from bot.suggestions import Suggester
 from bot.turns import TurnStore
 from bot.types import ConversationId, Reply
+from knowledge.claims import words
 from knowledge.errors import DocumentNotFound
 from knowledge.types import (
     Chunk,

@@ -44,3 +44,17 @@ def test_sentence_that_repeats_the_question_is_empty() -> None:
 
 def test_empty_sentence_is_seen_although_more_follows() -> None:
     assert Opening("Is it safe?", HITS).is_empty("It is safe. It is")
+
+
+@pytest.mark.parametrize(
+    ("query", "text", "empty"),
+    [
+        ("快递好几天没动静了，是不是丢了", "快递好几天没", True),
+        ("快递好几天没动静了，是不是丢了", "快递好几", False),
+        ("Nobody was home when the driver came", "Nobody was home when th", True),
+        ("Nobody was home when the driver came", "Nobody was home", False),
+        ("Nobody was home when the driver came", "The driver will come again to", False),
+    ],
+)
+def test_word_for_word_echo_is_cut_early(query: str, text: str, empty: bool) -> None:
+    assert Opening(query, HITS).is_empty(text) is empty

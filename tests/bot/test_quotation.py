@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.quotation import Meaning, Quoter
+from knowledge.part_vectors import PartVectors
 from tests.bot.chat_kit import hits_of
 from tests.bot.test_grounding import DOCUMENTS, HITS, assert_quotes_are_exact
 
@@ -39,3 +40,21 @@ def test_label_of_a_faq_entry_is_quoted_but_not_said() -> None:
     assert quoted is not None
     assert quoted.text == "有积分，结账时报手机号 [1]。"
     assert quoted.citations[0].quote.startswith("回答: 有积分")
+
+
+def test_stored_vectors_spare_embedding_sentences() -> None:
+    def embed(texts: Sequence[str]) -> NDArray[np.float32]:
+        raise AssertionError(f"embedded again: {texts}")
+
+    def ask(texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.array([[1.0, 0.0]] * len(texts), dtype=np.float32)
+
+    hits = hits_of(
+        {"a.txt": "Post\nParcels leave at noon every day. Labels cost 7 euros in the EU."}
+    )
+    vectors = np.array([[0.6, 0.8], [1.0, 0.0]], dtype=np.float32)
+    texts = ("Parcels leave at noon every day.", "Labels cost 7 euros in the EU.")
+    parts: dict[int, PartVectors] = {hits[0].chunk.id: PartVectors(texts, vectors)}
+    quoted = Quoter(meaning=Meaning(ask, embed, lambda _: parts)).quote("who pays postage", hits)
+    assert quoted is not None
+    assert quoted.citations[0].quote == "Labels cost 7 euros in the EU."

@@ -33,7 +33,7 @@ def test_check_upload_accepts_known_files(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "error", "message"),
     [
-        ("a.exe", b"MZ", UnsupportedFormat, r"'\.exe', but only \.csv, .* can be read"),
+        ("a.exe", b"MZ", UnsupportedFormat, r"'\.exe', but only \.bmp, .* can be read"),
         ("noend", b"text", UnsupportedFormat, "suffix ''"),
         ("old.doc", b"\xd0\xcf\x11\xe0", UnsupportedFormat, r"save it as \.docx"),
         ("a.txt", b"", ParseFailed, r"empty \(0 bytes\)"),

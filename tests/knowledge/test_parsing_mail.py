@@ -36,3 +36,14 @@ def test_mail_shows_subject_body_and_attachment_names(text: str, subtype: str) -
 def test_what_is_no_mail_is_refused(data: bytes) -> None:
     with pytest.raises(ParseFailed, match="no e-mail"):
         parse("a.eml", data, LIMITS)
+
+
+def test_attachments_are_read_or_named() -> None:
+    message = EmailMessage()
+    message["Subject"], message["From"] = "Fees", "shop@example.com"
+    message.set_content("See the attached files.")
+    for name, data in (("fees.csv", b"Model,Fee\nK1,3 euros\n"), ("a.exe", b"MZ"), ("b.pdf", b"x")):
+        message.add_attachment(data, maintype="application", subtype="x", filename=name)
+    text = parse("m.eml", message.as_bytes(), LIMITS).text
+    assert "Attachment: fees.csv\n\nModel: K1; Fee: 3 euros" in text
+    assert "Attachment: a.exe\nAttachment: b.pdf" in text

@@ -88,6 +88,46 @@ def _bomb() -> bytes:
     return packed.getvalue()
 
 
+def _zip(files: dict[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return packed.getvalue()
+
+
+def test_zip_answers_for_each_of_its_files(client: TestClient, services: Services) -> None:
+    token = staff_token(services)
+    files = {"../out.md": b"# Out", "help/fees.md": b"# Fees\n\nThree euros.\n", "x.exe": b"MZ"}
+    answer = client.post(
+        DOCUMENTS, files={"file": ("help.zip", _zip(files))}, headers=bearer(token)
+    )
+    made = answer.json()
+    assert answer.status_code == 202
+    refused, fees, program = made["documents"]
+    assert (made["document_id"], made["job_id"]) == (fees["document_id"], fees["job_id"])
+    assert (fees["name"], fees["error"]) == ("help/fees.md", None)
+    assert "leads out of its folder" in refused["error"]
+    assert program["document_id"] is None
+    assert "help/fees.md" in _names(client, token)
+
+
+def test_plain_upload_answers_as_before(client: TestClient, services: Services) -> None:
+    token = staff_token(services)
+    assert set(upload(client, token, name="plain.md")) == {"document_id", "job_id"}
+
+
+def test_zip_replaces_no_document(client: TestClient, services: Services) -> None:
+    token = staff_token(services)
+    document_id = upload(client, token, name="single.md")["document_id"]
+    answer = client.put(
+        f"{DOCUMENTS}/{document_id}",
+        files={"file": ("help.zip", _zip({"a.md": b"# A"}))},
+        headers=bearer(token),
+    )
+    assert is_problem(answer, 415)
+
+
 @pytest.mark.parametrize(
     ("name", "data", "status"),
     [
@@ -96,6 +136,7 @@ def _bomb() -> bytes:
         ("wrong.pdf", b"# a heading", 415),
         ("", b"text", 422),
         ("broken.docx", b"PK\x03\x04broken", 422),
+        ("broken.zip", b"PK\x03\x04broken", 422),
     ],
 )
 def test_bad_file_is_refused(

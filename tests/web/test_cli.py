@@ -3,22 +3,27 @@ import socket
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
+from typing import cast
 
 import pytest
 from sqlalchemy import select
 from typer.testing import CliRunner, Result
 
+from bot.assembly import KnowledgeStores
 from bot.company import CompanyTexts
 from bot.database import open_database
 from bot.tables import AuditRow
+from knowledge.errors import QuestionsRejected
+from knowledge.evaluation import evaluate
 from tests.fakes import FakeChatModel
 from tests.web.kit import RETURNS, build_services, make_settings
 from web import retrieval_eval
 from web.cli import app
 from web.console import CommandError, is_served, print_table, sole_server
 from web.demo import save_texts
-from web.loading import find_files
+from web.loading import Loaded, find_files, submit
 from web.serving import create_first_admin
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +52,7 @@ def test_help_loads_no_heavy_library() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["serve"], ["chat"], ["demo"], ["bench"], ["kb"], ["user"], ["db"]]
+    "command", [["serve"], ["chat"], ["demo"], ["bench"], ["kb"], ["user"], ["db"], ["finetune"]]
 )
 def test_every_command_explains_itself(command: list[str]) -> None:
     shown = kefu(*command, "--help")
@@ -114,6 +119,20 @@ def test_impossible_commands_fail_in_words(folder: Path, arguments: tuple[str, .
     assert failed.exit_code == 1
     assert str(failed.exception)
     assert "\n" not in str(failed.exception)
+
+
+def test_files_of_a_zip_are_loaded_one_by_one(tmp_path: Path) -> None:
+    stores = build_services(make_settings(tmp_path), FakeChatModel())
+    (tmp_path / "files").mkdir()
+    with zipfile.ZipFile(tmp_path / "files" / "all.zip", "w") as archive:
+        archive.writestr("help/returns.md", RETURNS)
+        archive.writestr("help/run.exe", "MZ")
+    (path,) = find_files([tmp_path / "files"])
+    good, bad = submit(cast(KnowledgeStores, stores), [path])
+    assert good == Loaded("help/returns.md", good.job_id)
+    assert good.job_id is not None
+    assert (bad.name, bad.job_id) == ("help/run.exe", None)
+    assert "suffix '.exe'" in str(bad.error)
 
 
 def test_backup_brings_everything_back(folder: Path) -> None:
@@ -210,8 +229,11 @@ def test_evaluation_scores_the_passage(folder: Path, tmp_path: Path) -> None:
         {"query": "something else", "document": None},
     ]  # fmt: skip
     questions.write_text("\n".join(json.dumps(row) for row in rows) + "\n")
-    report = retrieval_eval.evaluate_file(
-        questions, services.retriever, services.documents, settings=settings
+    report = evaluate(
+        retrieval_eval.file_questions(questions),
+        services.retriever,
+        services.documents,
+        measure=retrieval_eval.measure(services.retriever, settings),
     )
     services.close()
     assert report["n_unanswerable"] == 1
@@ -227,9 +249,12 @@ def test_bad_question_file_is_explained(folder: Path, tmp_path: Path, line: str)
     services = build_services(make_settings(tmp_path), FakeChatModel())
     file = tmp_path / "q.jsonl"
     file.write_text(line)
-    with pytest.raises(CommandError):
-        retrieval_eval.evaluate_file(
-            file, services.retriever, services.documents, settings=services.settings
+    with pytest.raises(QuestionsRejected):
+        evaluate(
+            retrieval_eval.file_questions(file),
+            services.retriever,
+            services.documents,
+            measure=retrieval_eval.measure(services.retriever, services.settings),
         )
     services.close()
 

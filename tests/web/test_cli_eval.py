@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 from bot.confirmed import ConfirmedAnswer, confirmed_answers
 from bot.database import open_database, upgrade
 from knowledge.eval_runs import EvalRunStore
+from knowledge.evaluation import evaluate
 from tests.fakes import FakeChatModel
 from tests.web.kit import build_services, make_settings
 from web import retrieval_eval
@@ -61,8 +62,11 @@ def test_liked_answers_become_questions(tmp_path: Path) -> None:
     ]
     questions = list(retrieval_eval.confirmed_questions(answers, services.documents))
     assert [(q.query, q.document) for q in questions] == [("parking?", "a.md")]
-    report = retrieval_eval.evaluate(
-        questions, services.retriever, services.documents, settings=services.settings
+    report = evaluate(
+        questions,
+        services.retriever,
+        services.documents,
+        measure=retrieval_eval.measure(services.retriever, services.settings),
     )
     assert report["hits"]["fused"] == {"all": [1.0], "en": [1.0]}
     assert report["fused_minus_better"]["all"] == (0.0, 0.0)

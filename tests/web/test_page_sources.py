@@ -18,8 +18,8 @@ from web.app import create_app
 from web.cli import app
 from web.dependencies import WebContext
 from web.security import COOKIE
-from web.ui.knowledge import Picked
 from web.ui.sources import SourcesPage
+from web.ui.splitting import Picked
 
 
 @pytest.fixture(scope="module")

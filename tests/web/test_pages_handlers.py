@@ -1,5 +1,7 @@
 """What the pages' handlers do, over the real services: tokens, roles, files, answers."""
 
+import io
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +30,8 @@ from web.limits import RateLimiter
 from web.security import COOKIE
 from web.ui.chat import ChatPage
 from web.ui.company import CompanyPage
-from web.ui.knowledge import KnowledgePage, NamedFile, Picked
+from web.ui.knowledge import KnowledgePage, NamedFile
+from web.ui.splitting import Picked
 from web.ui.transcripts import TranscriptsPage
 
 QUESTION = "How much does gift wrapping cost?"
@@ -276,6 +279,24 @@ def test_one_bad_file_stops_no_other(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_zip_is_summed_up_and_its_bad_files_named(
+    context: WebContext, services: Services, tmp_path: Path
+) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("册/好.md", "# 一\n\n内容。")
+        for i in range(25):
+            archive.writestr(f"<b>{i}.exe", b"MZ")
+    page = KnowledgePage(context, "zh")
+    files = [picked(tmp_path, "all.zip", packed.getvalue())]
+    *_, last = page.upload(files, staff(context, "knowledge"))
+    assert "其中 1 个文件已接收" in last[0]
+    assert last[0].count("k-error") == 21
+    assert "另有 5 个文件未接收" in last[0]
+    assert "<b>" not in last[0]
+    assert "册/好.md" in {d.name for d in services.documents.list()}
+
+
 def test_agents_read_documents_and_change_none(
     context: WebContext, services: Services, tmp_path: Path
 ) -> None:
@@ -287,11 +308,11 @@ def test_agents_read_documents_and_change_none(
         return {(found.id, found.name) for found in services.documents.list()}
 
     before = known()
-    bar, _, listed, _, picker = page.open(agent)
+    bar, _, listed, _, picker, trial = page.open(agent)
     assert "transcripts" in bar
     assert "company" not in bar
     assert 'data-act="delete"' not in listed
-    assert picker["visible"] is False
+    assert picker["visible"] is trial["visible"] is False
     target = min(before)[0]
     for act in ("delete", "replace", "cancel", "retry"):
         assert "Not allowed" in page.act(event(act=act, id=target), agent)[0]

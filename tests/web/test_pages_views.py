@@ -234,13 +234,17 @@ def test_scores_and_times_of_every_stage_are_shown() -> None:
 @pytest.mark.parametrize(
     ("job", "may_write", "acts"),
     [
-        (JOB, True, ["chunks", "cancel", "care", "make_staff", "archive", "replace", "delete"]),
+        (
+            JOB,
+            True,
+            ["chunks", "cancel", "care", "split", "make_staff", "archive", "replace", "delete"],
+        ),
         (
             replace(JOB, state=JobState.FAILED),
             True,
-            ["chunks", "retry", "care", "make_staff", "archive", "replace", "delete"],
+            ["chunks", "retry", "care", "split", "make_staff", "archive", "replace", "delete"],
         ),
-        (None, True, ["chunks", "care", "make_staff", "archive", "replace", "delete"]),
+        (None, True, ["chunks", "care", "split", "make_staff", "archive", "replace", "delete"]),
         (JOB, False, ["chunks"]),
     ],
 )
@@ -305,7 +309,7 @@ def test_every_text_of_the_pages_is_used() -> None:
     code = "".join(
         path.read_text(encoding="utf-8") for path in Path(chat_view.__file__).parent.glob("*.py")
     )
-    families = re.findall(r"[\"']([a-z]+_)[\"'] \+|\"pages\.([a-z]+_)\{|\(f\"([a-z]+_)\{", code)
+    families = re.findall(r"[\"']([a-z_]+_)[\"'] \+|\"pages\.([a-z]+_)\{|\(f\"([a-z]+_)\{", code)
     built = tuple(name for family in families for name in family if name)
     texts = [key for key in load_catalogue().keys() if key.startswith("pages.")]  # noqa: SIM118
     names = [key.removeprefix("pages.") for key in texts]

@@ -1,10 +1,13 @@
 """Errors of uploads in the page's language."""
 
 import re
+import zipfile
+from io import BytesIO
 
 import pytest
 
 from bot.catalogue import load_catalogue
+from knowledge.bundles import unpack
 from knowledge.errors import KnowledgeError
 from knowledge.parsing.builder import no_text, too_long
 from knowledge.parsing.registry import check_upload
@@ -46,6 +49,17 @@ def test_a_refused_upload_reads_chinese(name: str, data: bytes) -> None:
 def test_a_stored_reason_reads_chinese(message: str) -> None:
     assert not ENGLISH.search(reason(message, CATALOGUE, "zh-CN"))
     assert reason(message, CATALOGUE, "en") == message
+
+
+@pytest.mark.parametrize("path", ["../a.txt", "/a.txt", "a" * 300, "in.zip", "big.txt"])
+def test_a_refused_member_reads_chinese(path: str) -> None:
+    data = BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(path, bytes(5 << 20) if path == "big.txt" else b"x")
+    (member,) = unpack("all.zip", data.getvalue(), LIMITS)
+    assert member.error is not None
+    said = describe(member.error, CATALOGUE, "zh")[1].replace(".txt", "").replace("zip", "")
+    assert not ENGLISH.search(said.replace("deflate", ""))
 
 
 def test_an_unknown_reason_is_shown_as_it_is() -> None:

@@ -1,6 +1,7 @@
 """The workbench through its API and its page's handlers, over real services."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import gradio as gr
 import pytest
@@ -11,9 +12,8 @@ from starlette.requests import Request
 
 from bot.accounts import StaffRole
 from bot.assembly import Services
-from bot.recorded import recent_retrievals, recorded_retrieval
+from bot.recorded import recorded_retrieval
 from bot.tables import AuditRow
-from knowledge.eval_runs import EvalRunStore
 from knowledge.search_settings import RetrievalOptions, SearchSettings
 from tests.web.kit import RETURNS
 from web.dependencies import WebContext
@@ -131,13 +131,13 @@ def test_page_compares_and_applies(
     page: WorkbenchPage, services: Services, tokens: dict[str, str]
 ) -> None:
     who = request(tokens["knowledge"])
-    line, form, results = page.submit(event(form="workbench", **FIELDS), who)
+    line, form, results, *_ = page.submit(event(form="workbench", **FIELDS), who)
     assert (line, results.count("<section>")) == ("", 2)
     assert 'value="2.5"' in form
-    line, _, _ = page.submit(event(form="workbench", go="apply", **FIELDS), who)
+    line, *_ = page.submit(event(form="workbench", go="apply", **FIELDS), who)
     assert "Applied" in line
     assert services.retriever.settings.current().word_weight == 2.5
-    page.act(event(act="reset"), who)
+    page.act({}, event(act="reset"), who)
     assert services.retriever.settings.current().word_weight == 1.0
 
 
@@ -145,7 +145,7 @@ def test_page_refuses_what_the_role_may_not(page: WorkbenchPage, tokens: dict[st
     who = request(tokens["agent"])
     assert "alert" in page.submit(event(form="workbench", go="apply", **FIELDS), who)[0]
     assert "alert" in page.submit(event(form="terms", terms="a, b"), who)[0]
-    assert "alert" in page.act(event(act="open", id="x"), request(tokens["knowledge"]))[0]
+    assert "alert" in page.act({}, event(act="show", id="x"), request(tokens["knowledge"]))[0]
     assert "alert" in page.open(request("wrong"))[1]
 
 
@@ -153,8 +153,8 @@ def test_page_explains_bad_input(page: WorkbenchPage, tokens: dict[str, str]) ->
     who = request(tokens["admin"])
     assert "alert" in page.submit(event(form="workbench", **FIELDS | {"top_k": "many"}), who)[0]
     assert "alert" in page.submit(event(form="terms", terms="alone"), who)[0]
-    assert "alert" in page.act(event(act="open", id="gone"), who)[0]
-    assert "alert" in page.act(event(act="odd"), who)[0]
+    assert "alert" in page.act({}, event(act="show", id="gone"), who)[0]
+    assert "alert" in page.act({}, event(act="odd"), who)[0]
 
 
 def test_recorded_search_opens_and_runs_again(
@@ -166,30 +166,34 @@ def test_recorded_search_opens_and_runs_again(
     reply = client.post(path, json={"text": "What does <b>gift wrapping</b> cost?"}, headers=head)
     recorded = recorded_retrieval(services.engine, reply.json()["message_id"])
     assert recorded is not None
-    assert recorded.settings["top_k"] == 5
-    assert recent_retrievals(services.engine)[0].message_id == recorded.message_id
+    assert recorded.settings == asdict(services.retriever.settings.current())
+    assert len(recorded.candidates) >= len(recorded.hits)
     who = request(tokens["admin"])
     opened = page.open(who)
-    assert recorded.message_id in opened[5]
-    assert "<b>gift" not in opened[5]
-    line, form, results = page.act(event(act="open", id=recorded.message_id), who)
+    assert recorded.message_id in opened[3]
+    assert "<b>gift" not in opened[3]
+    show = event(act="show", id=recorded.message_id)
+    line, form, results, _ = page.act({}, show, who)
     assert (line, results.count("<section>")) == ("", 2)
     assert "<b>gift" not in form + results
+    changed = FIELDS | {"q": recorded.query, "record": recorded.message_id}
+    results = page.submit(event(form="workbench", **changed), who)[2]
+    assert results.count("<section>") == 3  # as it was, in force, tried
+    results = page.submit(event(form="workbench", **changed | {"q": "something else"}), who)[2]
+    assert results.count("<section>") == 2
 
 
-def test_page_marks_a_regression(
-    page: WorkbenchPage, services: Services, tokens: dict[str, str]
+def test_searches_are_found_by_their_words(
+    client: TestClient, page: WorkbenchPage, tokens: dict[str, str]
 ) -> None:
-    store = EvalRunStore(services.engine)
-    for hits in ([1.0] * 20, [0.0] * 20):
-        mean = sum(hits) / len(hits)
-        report = {
-            "k": 5,
-            "stages": {"fused": {"all": {"n": 20, "hit_at_k": mean}}},
-            "intervals": {"fused": {"all": [mean, mean]}},
-            "hits": {"fused": {"all": hits}},
-        }
-        store.add("<i>q.jsonl", "a", settings={}, report=report)
-    shown = page.open(request(tokens["admin"]))[6]
-    assert shown.count("k-badge k-off") == 1
-    assert "<i>q" not in shown
+    started = client.post("/api/v1/conversations", json={}).json()
+    head = {"Authorization": f"Bearer {started['token']}"}
+    path = f"/api/v1/conversations/{started['id']}/messages"
+    client.post(path, json={"text": "What does a zeppelin ride cost?"}, headers=head)
+    who = request(tokens["agent"])
+    found = page.submit(event(form="searches", q="zeppelin"), who)
+    assert found[3].count("<tr>") == 2
+    assert found[4]["q"] == "zeppelin"
+    assert "<tr>" not in page.submit(event(form="searches", q="zeppelin", language="zh"), who)[3]
+    assert page.act({"q": "zeppelin"}, event(act="page", page="1"), who)[3].count("<tr>") == 2
+    assert "alert" in page.submit(event(form="searches"), request(tokens["knowledge"]))[0]

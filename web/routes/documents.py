@@ -7,8 +7,9 @@ from fastapi import APIRouter, Depends, File, Form, Query, Response, UploadFile
 from bot import audit
 from bot.accounts import User
 from bot.assembly import Services
+from knowledge.bundles import is_bundle
 from knowledge.preview import check_rule
-from knowledge.types import DocumentId, SplitKind, SplitRule
+from knowledge.types import DocumentId, OnDuplicate, SplitKind, SplitRule
 from web.chunk_schemas import PreviewOut
 from web.dependencies import DocumentReader, DocumentWriter, ServicesDep
 from web.document_schemas import (
@@ -23,7 +24,7 @@ from web.document_schemas import (
     VersionOut,
     managed,
 )
-from web.schemas import ChunkList, UploadAccepted
+from web.schemas import BundleAccepted, ChunkList, UploadAccepted, UploadedFile
 
 
 def _split_rule(
@@ -48,9 +49,14 @@ def upload(
     services: ServicesDep,
     rule: RuleDep,
     replace: Annotated[str | None, Form(max_length=64)] = None,
-) -> UploadAccepted:
-    """Takes a file; the same name, or `replace`, makes a new version of a document."""
-    return _submit(file, services, user, replace=replace, rule=rule)
+    on_duplicate: Annotated[OnDuplicate, Form()] = OnDuplicate.KEEP,
+) -> BundleAccepted | UploadAccepted:
+    """Takes a file; the same name, or `replace`, makes a new version of a document.
+
+    Every file in a ZIP becomes a document of its own, called by its path in the ZIP. When a new
+    file says nearly the same as another document, `on_duplicate` decides once it is parsed.
+    """
+    return _submit(file, services, user, replace=replace, rule=rule, on_duplicate=on_duplicate)
 
 
 @router.post("/preview", response_model=PreviewOut)
@@ -65,9 +71,7 @@ def list_documents(
     user: DocumentReader, services: ServicesDep, wanted: Annotated[DocumentFilter, Query()]
 ) -> ManagedDocumentList:
     """Returns the live documents that fit, with status, health and use."""
-    uses = services.document_uses.counts()
-    items = [managed(d, services, uses) for d in services.documents.list() if wanted.fits(d)]
-    return ManagedDocumentList.model_validate({"items": items, "total": len(items)})
+    return wanted.select(services.documents.list(), services)
 
 
 @router.get("/{document_id}")
@@ -157,13 +161,30 @@ def _submit(
     *,
     replace: str | None,
     rule: SplitRule | None = None,
-) -> UploadAccepted:
-    document_id, job_id = services.ingestor.submit(
-        file.filename or "",
+    on_duplicate: OnDuplicate = OnDuplicate.KEEP,
+) -> BundleAccepted | UploadAccepted:
+    name = file.filename or ""
+    found = services.ingestor.submit_all(
+        name,
         file.file.read(),
         author=user.name,
         replace=DocumentId(replace) if replace else None,
         rule=rule,
+        on_duplicate=on_duplicate,
     )
-    audit.record(services.engine, user.name, action="document.upload", target=document_id)
-    return UploadAccepted(document_id=document_id, job_id=job_id)
+    taken = [(one.document_id, one.job_id) for one in found if one.document_id and one.job_id]
+    for document_id, _ in taken:
+        audit.record(services.engine, user.name, action="document.upload", target=document_id)
+    document_id, job_id = taken[0]
+    if not is_bundle(name):
+        return UploadAccepted(document_id=document_id, job_id=job_id)
+    files = [
+        UploadedFile(
+            name=one.name,
+            document_id=one.document_id,
+            job_id=one.job_id,
+            error=str(one.error) if one.error else None,
+        )
+        for one in found
+    ]
+    return BundleAccepted(document_id=document_id, job_id=job_id, documents=files)

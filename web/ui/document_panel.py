@@ -14,7 +14,8 @@ from web.ui.markup import notice
 from web.ui.staff import Desk
 
 FORMS = frozenset({"document", "diff"})
-ACTS = frozenset({"care", "rollback"})
+LIKE_ACTS = frozenset({"like_keep", "like_replace"})
+ACTS = frozenset({"care", "rollback"}) | LIKE_ACTS
 _MAX_VERSION_DIGITS = 9
 
 
@@ -26,8 +27,13 @@ class DocumentPanel:
         self._words = desk.words
 
     def act(self, act: str, press: Mapping[str, str], user: User) -> tuple[str, str]:
-        """Opens the panel, or goes back to a version; returns the line and the panel."""
+        """Opens the panel, or goes back to a version; returns the line and the panel.
+
+        Two documents that are alike are settled here too, which needs no panel.
+        """
         document_id = DocumentId(press.get("id", ""))
+        if act in LIKE_ACTS:
+            return self._settle(act, document_id, user), ""
         if act == "care":
             return "", self._show(document_id)
         version = _number(press.get("version", ""))
@@ -36,6 +42,18 @@ class DocumentPanel:
                      target=document_id, detail={"version": version})  # fmt: skip
         line = notice(self._words("rollback_queued", version=version))
         return line, self._show(document_id)
+
+    def _settle(self, act: str, document_id: DocumentId, user: User) -> str:
+        choice = act.removeprefix("like_")
+        if choice == "keep":
+            self._services.duplicates.keep_both(document_id)
+        else:
+            self._services.duplicates.replace_other(document_id, author=user.name)
+            self._services.indexes.refresh()
+        audit.record(self._services.engine, user.name, action=f"duplicate.{choice}",
+                     target=document_id)  # fmt: skip
+        said = "duplicate_settled" if choice == "keep" else "duplicate_replacing"
+        return notice(self._words(said))
 
     def submit(self, form: Mapping[str, str], user: User) -> tuple[str, str]:
         """Saves the properties or compares two versions; returns the line and the panel."""

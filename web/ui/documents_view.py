@@ -6,7 +6,7 @@ from datetime import datetime
 
 from knowledge.document_edits import DocumentChange
 from knowledge.health import Health, health_of
-from knowledge.types import Document, Visibility
+from knowledge.types import Document, DocumentId, Likeness, Visibility
 from web.ui.markup import Words, button, escape
 
 #: What each of the buttons changes.
@@ -20,11 +20,13 @@ CHANGES: Mapping[str, DocumentChange] = {
 
 @dataclass(frozen=True, slots=True)
 class Care:
-    """What health and use are judged by."""
+    """What health, use and likeness are judged by, and how long the whole list is."""
 
     now: datetime
     stale_after_days: int
     uses: Mapping[str, int] = field(default_factory=dict)
+    likes: Mapping[DocumentId, Likeness] = field(default_factory=dict)
+    n_fitting: int | None = None  # documents on all pages of the list
 
 
 def care(document: Document, facts: Care, words: Words) -> str:

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,21 +12,24 @@ from gradio.data_classes import ListFiles
 from bot import audit
 from bot.accounts import User
 from bot.catalogue import UiLanguage
-from knowledge.errors import UnsupportedFormat
-from knowledge.types import DocumentId, Job, JobId, JobState
+from knowledge.bundles import is_bundle
+from knowledge.types import DocumentId, Job, JobId, JobState, OnDuplicate
 from web.dependencies import WebContext
 from web.errors import HttpProblem, describe
 from web.security import may
-from web.ui import chunks, document_panel, knowledge_view
+from web.ui import chunks, document_list, document_panel, knowledge_view, likeness_view
 from web.ui.chunks import ChunkPanel
+from web.ui.document_list import Form
 from web.ui.document_panel import DocumentPanel
 from web.ui.documents_view import CHANGES, Care
 from web.ui.markup import escape, notice
+from web.ui.splitting import Picked, SplitTrial
 from web.ui.staff import EXPECTED, QUIET, Desk, piece, sent, staff_script
 
 _log = logging.getLogger(__name__)
 _REFRESH_S = 1.5
 _MAX_TOP_K = 50
+_SHOWN_REFUSALS = 20  # of one ZIP
 #: States of a job that the list has something to say about.
 _TOLD = (JobState.QUEUED, JobState.RUNNING, JobState.FAILED, JobState.CANCELLED)
 _RECORDED = {
@@ -38,14 +40,6 @@ _RECORDED = {
 }
 
 View = tuple[Any, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Picked:
-    """A file that was sent: where Gradio put it, and the name it really has."""
-
-    path: Path
-    name: str
 
 
 class NamedFile(gr.File):  # type: ignore[misc]  # Gradio is not typed
@@ -69,6 +63,7 @@ class KnowledgePage:
         self._services = context.services
         self._chunks = ChunkPanel(self._desk)
         self._document = DocumentPanel(self._desk)
+        self.splitting = SplitTrial(self._desk)
         self.words = self._desk.words
 
     def open(self, request: gr.Request) -> View:
@@ -76,34 +71,54 @@ class KnowledgePage:
         try:
             user = self._desk.user(request, "documents.read")
         except EXPECTED as error:
-            return "", self._desk.line(error), "", gr.Timer(active=False), gr.skip()
-        may_write = may(user, "documents.write")
-        return self._desk.bar(request), "", *self._list(user), gr.update(visible=may_write)
+            return "", self._desk.line(error), "", gr.Timer(active=False), gr.skip(), gr.skip()
+        shown = gr.update(visible=may(user, "documents.write"))
+        return self._desk.bar(request), "", *self._list(user, {}), shown, shown
 
-    def tick(self, request: gr.Request) -> View:
+    def tick(self, request: gr.Request, form: Form | None = None) -> View:
         """Shows how far the running jobs are; stops asking when none is left."""
         try:
-            return self._list(self._desk.user(request, "documents.read"))
+            return self._list(self._desk.user(request, "documents.read"), form)
         except EXPECTED as error:
             return self._desk.line(error), gr.Timer(active=False)
 
-    def act(self, event: gr.EventData, request: gr.Request) -> View:
+    def find(self, event: gr.EventData, request: gr.Request, form: Form | None = None) -> View:
+        """Filters, sorts or turns the list; returns line, list, timer, form in force."""
+        try:
+            user = self._desk.user(request, "documents.read")
+            now = document_list.turned(form or {}, sent(event))
+            return "", *self._list(user, now), now
+        except EXPECTED as error:
+            return self._desk.line(error), gr.skip(), gr.skip(), gr.skip()
+
+    def act(self, event: gr.EventData, request: gr.Request, form: Form | None = None) -> View:
         """Does what a document's button says; returns line, list, timer, panel, replace."""
         press = sent(event)
         try:
-            return self._act(press.get("act", ""), press, request)
+            return self._act(press, request, form)
         except EXPECTED as error:
             return self._desk.line(error), gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip()
 
-    def upload(self, files: list[Picked] | None, request: gr.Request) -> Iterator[View]:
+    def upload(
+        self,
+        files: list[Picked] | None,
+        request: gr.Request,
+        on_duplicate: str = OnDuplicate.KEEP,
+        form: Form | None = None,
+    ) -> Iterator[View]:
         """Takes files in one by one; a bad one is named with its reason, the rest go on."""
-        yield from self._take(files or [], request, replace=None)
+        rule = OnDuplicate(on_duplicate)  # Gradio has checked that it is one of the choices
+        yield from self._take(files or [], request, form, on_duplicate=rule)
 
     def replace(
-        self, files: list[Picked] | None, target: str, request: gr.Request
+        self,
+        files: list[Picked] | None,
+        target: str,
+        request: gr.Request,
+        form: Form | None = None,
     ) -> Iterator[View]:
         """Takes a new version of one document."""
-        yield from self._take(files or [], request, replace=DocumentId(target))
+        yield from self._take(files or [], request, form, replace=DocumentId(target))
 
     def submit(self, event: gr.EventData, request: gr.Request) -> View:
         """Searches, or saves a form of the passage panel; returns hits, line, panel."""
@@ -130,7 +145,8 @@ class KnowledgePage:
         threshold = self._services.settings.chat.relevance_threshold
         return knowledge_view.found(retrieval, threshold, self.words)
 
-    def _act(self, act: str, press: Any, request: gr.Request) -> View:
+    def _act(self, press: Mapping[str, str], request: gr.Request, form: Form | None) -> View:
+        act = press.get("act", "")
         user = self._desk.user(request, "documents.read" if act == "chunks" else "documents.write")
         document_id = DocumentId(press.get("id", ""))
         job_id = JobId(press.get("job", ""))
@@ -160,10 +176,16 @@ class KnowledgePage:
         if act in _RECORDED:
             audit.record(self._services.engine, user.name, action=_RECORDED[act],
                          target=job_id or document_id)  # fmt: skip
-        return line, *self._list(user), panel, picker, target
+        return line, *self._list(user, form), panel, picker, target
 
     def _take(
-        self, files: list[Picked], request: gr.Request, *, replace: DocumentId | None
+        self,
+        files: list[Picked],
+        request: gr.Request,
+        form: Form | None,
+        *,
+        replace: DocumentId | None = None,
+        on_duplicate: OnDuplicate = OnDuplicate.KEEP,
     ) -> Iterator[View]:
         """Yields line, list, timer, picker: once a file, so that each is seen at once."""
         try:
@@ -174,31 +196,47 @@ class KnowledgePage:
             return
         lines = ""
         for picked in files:
-            lines += self._submit(picked, user, replace=replace)
-            yield lines, *self._list(user), gr.skip()
+            lines += self._submit(picked, user, replace, on_duplicate)
+            yield lines, *self._list(user, form), gr.skip()
         done = gr.update(value=None) if replace is None else gr.update(value=None, visible=False)
-        yield lines, *self._list(user), done
+        yield lines, *self._list(user, form), done
 
-    def _submit(self, picked: Picked, user: User, *, replace: DocumentId | None) -> str:
-        name = escape(picked.name)
+    def _submit(
+        self, picked: Picked, user: User, replace: DocumentId | None, on_duplicate: OnDuplicate
+    ) -> str:
         try:
-            data = _read(picked.path)
-            document_id, _ = self._services.ingestor.submit(
-                picked.name, data, author=user.name, replace=replace
+            data = picked.read()
+            found = self._services.ingestor.submit_all(
+                picked.name, data, author=user.name, replace=replace, on_duplicate=on_duplicate
             )
         except EXPECTED as error:
-            title, detail = describe(error, self._services.catalogue, self._desk.language)
-            line = f"<strong>{name}</strong> {escape(title)}: {escape(detail)}"
-            return notice(line, kind="error")
+            return self._refused(picked.name, error)
         finally:
             picked.path.unlink(missing_ok=True)
-        audit.record(self._services.engine, user.name, action="document.upload", target=document_id)
-        return notice(f"<strong>{name}</strong> {self.words('accepted')}")
+        for one in found:
+            if one.document_id:
+                audit.record(self._services.engine, user.name, action="document.upload",
+                             target=one.document_id)  # fmt: skip
+        errors = [(one.name, one.error) for one in found if one.error is not None]
+        lines = [self._refused(name, error) for name, error in errors[:_SHOWN_REFUSALS]]
+        if len(errors) > len(lines):
+            rest = self.words("more_refused", n=len(errors) - len(lines))
+            lines.append(notice(rest, kind="error"))
+        accepted = self.words("accepted")
+        if is_bundle(picked.name):
+            accepted = self.words("bundle_accepted", n=len(found) - len(errors))
+        return notice(f"<strong>{escape(picked.name)}</strong> {accepted}") + "".join(lines)
 
-    def _list(self, user: User) -> View:
-        shown = self._services.documents.list()
-        jobs = self._jobs({document.job_id for document in shown if document.job_id})
-        by_document = {d.id: jobs[d.job_id] for d in shown if d.job_id in jobs}
+    def _refused(self, name: str, error: Exception) -> str:
+        title, detail = describe(error, self._services.catalogue, self._desk.language)
+        line = f"<strong>{escape(name)}</strong> {escape(title)}: {escape(detail)}"
+        return notice(line, kind="error")
+
+    def _list(self, user: User, form: Form | None) -> View:
+        documents = self._services.documents.list()
+        shown, total, page = document_list.chosen(documents, form or {}, self._services)
+        jobs = self._jobs({document.job_id for document in documents if document.job_id})
+        by_document = {d.id: jobs[d.job_id] for d in documents if d.job_id in jobs}
         table = knowledge_view.documents(
             shown,
             by_document,
@@ -208,8 +246,12 @@ class KnowledgePage:
                 datetime.now(UTC),
                 self._services.settings.knowledge.stale_after_days,
                 self._services.document_uses.counts(),
+                self._services.duplicates.all(),
+                n_fitting=total,
             ),
         )
+        if documents:
+            table = document_list.framed(table, total, page, self.words)
         is_busy = any(knowledge_view.is_open(job) for job in by_document.values())
         return table, gr.Timer(active=is_busy)
 
@@ -226,45 +268,54 @@ def build_knowledge(context: WebContext, language: UiLanguage) -> gr.Blocks:
     with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(3600, 3600)) as blocks:
         bar = piece("k-top", script=staff_script())
         piece("k-title", f"<h1>{words('nav_knowledge')}</h1>")
-        picker = NamedFile(
-            label=words.plain("upload"),
-            file_count="multiple",
-            height=150,
-            visible=False,
-            elem_id="k-upload",
-        )
+        with gr.Column(visible=False, elem_id="k-intake") as intake:
+            on_duplicate = gr.Dropdown(
+                likeness_view.choices(words), value=OnDuplicate.KEEP.value, filterable=False,
+                label=words.plain("on_duplicate"), elem_id="k-on-duplicate",
+            )  # fmt: skip
+            picker = NamedFile(
+                label=words.plain("upload"), file_count="multiple", height=150, elem_id="k-upload"
+            )
         line = piece("k-line")
         target = gr.State("")
         new_version = NamedFile(file_count="single", height=150, visible=False, elem_id="k-replace")
+        piece("k-documents-filter", document_list.filter_form(words))
+        form = gr.State({})
         listed = piece("k-documents")
         timer = gr.Timer(_REFRESH_S, active=False)
+        trial = NamedFile(
+            label=words.plain("split_pick"), file_count="single", height=110, visible=False,
+            elem_id="k-trial",
+        )  # fmt: skip
+        rule, passages = piece("k-split-form"), piece("k-split")
         piece("k-search", knowledge_view.search_form(words))
         hits = piece("k-hits")
         panel = piece("k-panel")
 
-        bar.staff_open(page.open, None, [bar, line, listed, timer, picker], **QUIET)
-        timer.tick(page.tick, None, [listed, timer], **QUIET)
+        bar.staff_open(page.open, None, [bar, line, listed, timer, intake, trial], **QUIET)
+        timer.tick(page.tick, form, [listed, timer], **QUIET)
+        bar.staff_filter(page.find, form, [line, listed, timer, form], **QUIET)
         acted = bar.staff_act(
-            page.act, None, [line, listed, timer, panel, new_version, target], **QUIET
+            page.act, form, [line, listed, timer, panel, new_version, target], **QUIET
         )
         acted.then(
             None, js="() => { window.kefuPanel(); window.kefuTop(); }", api_visibility="private"
         )
-        picker.upload(page.upload, picker, [line, listed, timer, picker], **QUIET)
-        new_version.upload(
-            page.replace, [new_version, target], [line, listed, timer, new_version], **QUIET
+        picker.upload(
+            page.upload, [picker, on_duplicate, form], [line, listed, timer, picker], **QUIET
         )
+        new_version.upload(
+            page.replace, [new_version, target, form], [line, listed, timer, new_version], **QUIET
+        )
+        tried = [line, rule, passages, trial]
+        trial.upload(page.splitting.choose, trial, tried, **QUIET)
+        changed = bar.staff_split(page.splitting.change, trial, tried, **QUIET)
+        changed.then(None, js="() => window.kefuSplit()", api_visibility="private")
+        changed.then(page.tick, form, [listed, timer], **QUIET)  # what was saved is being taken in
         sent_in = bar.staff_form(page.submit, None, [hits, line, panel], **QUIET)
         sent_in.then(None, js="() => window.kefuPanel()", api_visibility="private")
-        sent_in.then(page.tick, None, [listed, timer], **QUIET)  # a form may change a document
+        sent_in.then(page.tick, form, [listed, timer], **QUIET)  # a form may change a document
     return blocks
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UnsupportedFormat("The uploaded file is gone; choose it again.") from error
 
 
 def _discard(files: list[Picked]) -> None:

@@ -14,6 +14,7 @@ from knowledge.types import (
 )
 from web.ui.chunks_view import place
 from web.ui.documents_view import Care, care, care_actions
+from web.ui.likeness_view import mark
 from web.ui.markup import Words, button, escape, moment, table
 
 _OPEN = (JobState.QUEUED, JobState.RUNNING)
@@ -43,7 +44,8 @@ def documents(
     rows = [
         (
             _name(document),
-            _status(document, jobs.get(document.id), words),
+            _status(document, jobs.get(document.id), words)
+            + mark(document, facts.likes.get(document.id), words, may_write=may_write),
             care(document, facts, words),
             str(document.n_chunks),
             str(facts.uses.get(document.id, 0)),
@@ -53,7 +55,8 @@ def documents(
         )
         for document in shown
     ]
-    caption = words("documents_caption", n=len(shown))
+    n_fitting = len(shown) if facts.n_fitting is None else facts.n_fitting
+    caption = words("documents_caption", n=n_fitting)
     return f'<p class="k-label">{caption}</p>' + table(
         words("documents"), [words("col_" + name) for name in headings], rows
     )
@@ -138,6 +141,8 @@ def _actions(document: Document, job: Job | None, words: Words, *, may_write: bo
     if may_write:
         question = words.plain("delete_confirm", document=document.name)
         acts.append(button("care", words("document_care"), id=document.id, panel="1"))
+        if document.version:
+            acts.append(button("split", words("split"), id=document.id, event="split"))
         acts.append(care_actions(document, words))
         acts.append(button("replace", words("replace"), id=document.id))
         acts.append(

@@ -12,7 +12,10 @@ from bot.catalogue import UiLanguage
 from web.dependencies import WebContext
 from web.ui.chat import build_chat
 from web.ui.company import build_company
+from web.ui.conflicts import build_conflicts
 from web.ui.curated import build_curated
+from web.ui.evaluation import build_evaluation
+from web.ui.faq import build_faq
 from web.ui.knowledge import build_knowledge
 from web.ui.menu import CHAT, base_path
 from web.ui.sources import build_sources
@@ -43,8 +46,11 @@ _BUILDERS: dict[str, Build] = {
     CHAT: build_chat,
     "knowledge": build_knowledge,
     "sources": build_sources,
+    "faq": build_faq,
     "curated": build_curated,
+    "conflicts": build_conflicts,
     "workbench": build_workbench,
+    "evaluation": build_evaluation,
     "transcripts": build_transcripts,
     "company": build_company,
 }

@@ -85,6 +85,25 @@ def table(caption: str, headings: Iterable[str], rows: Iterable[Iterable[str]]) 
     )
 
 
+def pager(total: int, words: Words, *, page: int, page_size: int, event: str = "act") -> str:
+    """Returns where one is in a list, with buttons that send `page` to the page before and after.
+
+    Args:
+        total: Entries on all pages, at least 1.
+        words: The page's language.
+        page: The page that is shown, from 1 on.
+        page_size: Entries on a page.
+        event: What kind of event the buttons send.
+    """
+    last = -(-total // page_size)
+    turns = "".join(
+        button("page", words(name), page=number, event=event) if 1 <= number <= last else ""
+        for name, number in (("page_previous", page - 1), ("page_next", page + 1))
+    )
+    place = words("page_place", page=page, last=last, total=total)
+    return f'<div class="k-pager"><span role="status">{place}</span>{turns}</div>'
+
+
 def moment(value: datetime) -> str:
     """Returns a time element in UTC; the page's script shows it in the reader's own zone."""
     utc = value.astimezone(UTC)

@@ -8,14 +8,17 @@ CHAT = "chat"
 PAGES: tuple[tuple[str, Access], ...] = (
     ("knowledge", "documents.read"),
     ("sources", "documents.read"),
+    ("faq", "documents.read"),
     ("curated", "documents.read"),
+    ("conflicts", "documents.read"),
     ("workbench", "search"),
+    ("evaluation", "search"),
     ("transcripts", "transcripts"),
     ("company", "company"),
 )
 
 #: The pages that take files in.
-WITH_UPLOADS = frozenset({"knowledge", "sources"})
+WITH_UPLOADS = frozenset({"knowledge", "sources", "faq", "evaluation"})
 
 
 def base_path(page: str) -> str:

@@ -14,8 +14,9 @@ from web.dependencies import WebContext
 from web.errors import HttpProblem
 from web.security import may
 from web.ui import sources_view
-from web.ui.knowledge import NamedFile, Picked
+from web.ui.knowledge import NamedFile
 from web.ui.markup import notice
+from web.ui.splitting import Picked
 from web.ui.staff import EXPECTED, QUIET, Desk, piece, sent, staff_script
 
 _REFRESH_S = 1.5

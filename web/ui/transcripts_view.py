@@ -5,7 +5,7 @@ from typing import Any
 
 from bot.types import Citation, Conversation, ConversationState, Message, Reply, Role
 from web.ui.knowledge_view import score, timings
-from web.ui.markup import Words, button, escape, moment, table
+from web.ui.markup import Words, escape, moment, pager, table
 
 _RATINGS = range(1, 6)
 _WHO = {
@@ -25,11 +25,11 @@ def filters(words: Words) -> str:
         f'<label>{words("filter_text")}<input name="q" type="search" maxlength="200"></label>',
         f'<label>{words("filter_from")}<input name="date_from" type="date"></label>',
         f'<label>{words("filter_to")}<input name="date_to" type="date"></label>',
-        _select("language", words("filter_language"), [(v, words(t)) for v, t in languages]),
-        _select("rating", words("filter_rating"), ratings),
-        _select("state", words("filter_state"), _states(words)),
-        _select("handed_off", words("filter_handed_off"), [(v, words(t)) for v, t in yes_no]),
-        _select("unanswered", words("filter_unanswered"), [(v, words(t)) for v, t in yes_no]),
+        select("language", words("filter_language"), [(v, words(t)) for v, t in languages]),
+        select("rating", words("filter_rating"), ratings),
+        select("state", words("filter_state"), _states(words)),
+        select("handed_off", words("filter_handed_off"), [(v, words(t)) for v, t in yes_no]),
+        select("unanswered", words("filter_unanswered"), [(v, words(t)) for v, t in yes_no]),
     )
     return (
         f'<form class="k-filters" data-form="find" aria-label="{words("filters")}">'
@@ -46,45 +46,49 @@ def conversations(
         return f'<p class="k-empty">{words("no_conversations")}</p>'
     rows = [_row(conversation, words) for conversation in shown]
     headings = ("first_words", "state", "language", "messages", "rating", "updated")
-    last = -(-total // page_size)
-    turns = "".join(
-        button("page", words(name), page=number) if 1 <= number <= last else ""
-        for name, number in (("page_previous", page - 1), ("page_next", page + 1))
-    )
-    place = words("page_place", page=page, last=last, total=total)
     listed = table(words("conversations"), [words("col_" + name) for name in headings], rows)
-    return f'{listed}<div class="k-pager"><span role="status">{place}</span>{turns}</div>'
+    return listed + pager(total, words, page=page, page_size=page_size)
 
 
 def conversation(opened: Conversation, messages: Sequence[Message], words: Words) -> str:
     """Returns a conversation with, for each answer, how it came about."""
-    facts = [
+    known = [
         (words("col_state"), words("state_" + opened.state.value)),
         (words("col_language"), words("language_" + opened.language)),
         (words("started"), moment(opened.created_at)),
         (words("col_rating"), _rating(opened, words)),
     ]
     if opened.handoff_at is not None:
-        facts.append((words("handed_off_at"), moment(opened.handoff_at)))
+        known.append((words("handed_off_at"), moment(opened.handoff_at)))
     if opened.customer:
         claims = ", ".join(f"{name}: {value}" for name, value in opened.customer.items())
-        facts.append((words("customer_claims"), escape(claims)))
+        known.append((words("customer_claims"), escape(claims)))
     shown = "".join(_message(message, words) for message in messages)
     return (
         f'<p><a href="#" class="k-back">← {words("back_to_list")}</a></p>'
-        f"<h2>{escape(opened.title or words.plain('untitled'))}</h2>{_facts(facts)}"
+        f"<h2>{escape(opened.title or words.plain('untitled'))}</h2>{facts(known)}"
         f'<div class="k-transcript">{shown}</div>'
     )
+
+
+def facts(shown: Sequence[tuple[str, str]]) -> str:
+    """Returns named values; both parts are HTML."""
+    parts = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in shown)
+    return f'<dl class="k-facts">{parts}</dl>'
+
+
+def select(name: str, label: str, options: Sequence[tuple[str, str]], *, chosen: str = "") -> str:
+    """Returns a labelled list to choose from; all parts are HTML."""
+    choices = "".join(
+        f'<option value="{value}"{" selected" if value == chosen else ""}>{text}</option>'
+        for value, text in options
+    )
+    return f'<label>{label}<select name="{name}">{choices}</select></label>'
 
 
 def _states(words: Words) -> list[tuple[str, str]]:
     known = [(state.value, words("state_" + state.value)) for state in ConversationState]
     return [("", words("any")), *known]
-
-
-def _select(name: str, label: str, options: Sequence[tuple[str, str]]) -> str:
-    choices = "".join(f'<option value="{value}">{text}</option>' for value, text in options)
-    return f'<label>{label}<select name="{name}">{choices}</select></label>'
 
 
 def _row(conversation: Conversation, words: Words) -> tuple[str, ...]:
@@ -139,6 +143,9 @@ def _background(message: Message, words: Words) -> str:
     parts = [_reply(reply, words)] if reply else []
     if message.evidence:
         parts.append(_evidence(message.evidence, words))
+        parts.append(
+            f'<p><a href="workbench#{escape(message.id)}">{words("searches_rerun")}</a></p>'
+        )
     if message.prompt:
         parts.append(
             f'<h4>{words("prompt")}</h4><p class="k-where">SHA-256 '
@@ -155,7 +162,7 @@ def _background(message: Message, words: Words) -> str:
 
 def _reply(reply: Reply, words: Words) -> str:
     grounding = f"{reply.grounding.score:.2f} ({escape(reply.grounding.verdict)})"
-    facts = [
+    known = [
         (words("rewritten_question"), escape(reply.query) or "–"),
         (words("action"), escape(reply.action.value)),
         (words("reason"), escape(reply.reason.value) if reply.reason else "–"),
@@ -166,7 +173,7 @@ def _reply(reply: Reply, words: Words) -> str:
     ]
     cited = "".join(_citation(citation, words) for citation in reply.citations)
     sources = f'<h4>{words("sources")}</h4><ol class="k-hits">{cited}</ol>' if cited else ""
-    return f"{_facts(facts)}<h4>{words('timings')}</h4>{timings(reply.timings_ms, words)}{sources}"
+    return f"{facts(known)}<h4>{words('timings')}</h4>{timings(reply.timings_ms, words)}{sources}"
 
 
 def _citation(citation: Citation, words: Words) -> str:
@@ -197,8 +204,3 @@ def _passage(hit: Mapping[str, Any], words: Words) -> str:
         f'<span class="k-soft">{figures}</span>'
         f'<div class="k-passage">{escape(hit.get("text", ""))}</div></li>'
     )
-
-
-def _facts(facts: Sequence[tuple[str, str]]) -> str:
-    parts = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
-    return f'<dl class="k-facts">{parts}</dl>'

@@ -1,32 +1,34 @@
-"""The page at `/staff/workbench`: compare search settings, apply them, terms, evaluations.
+"""The page at `/staff/workbench`: compare search settings, apply them, terms, live searches.
 
 What is tried here runs through the retriever that answers customers, so what is seen is what
-they get once it is applied.
+they get once it is applied. A search that answered a customer opens beside what it gives now.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
 
 from bot.accounts import User
 from bot.catalogue import UiLanguage
-from bot.recorded import recent_retrievals, recorded_retrieval
-from knowledge.eval_runs import EvalRunStore
+from bot.recorded import RecordedRetrieval, recorded_retrieval
 from knowledge.search_settings import RetrievalOptions
 from knowledge.terms import parse_terms
 from web.dependencies import WebContext
 from web.errors import HttpProblem
 from web.security import may
+from web.ui import searches_view
 from web.ui import workbench_view as view
 from web.ui.markup import notice
+from web.ui.searches import SearchList
 from web.ui.staff import EXPECTED, QUIET, Desk, piece, sent, staff_script
 from web.workbench import apply_settings, save_terms
 
-_N_RUNS = 20
 _MAX_QUERY_CHARS = 4000
 
 View = tuple[Any, ...]
+_SAME = gr.skip()
 
 
 class WorkbenchPage:
@@ -36,95 +38,122 @@ class WorkbenchPage:
         self._desk = Desk(context, language)
         self._services = context.services
         self.words = self._desk.words
+        self._searches = SearchList(context.services.engine, self.words)
 
     def open(self, request: gr.Request) -> View:
-        """Shows bar, line, form, results, terms, searches and evaluations."""
+        """Shows bar, line, form, searches and terms."""
         try:
             user = self._desk.user(request, "search")
         except EXPECTED as error:
-            return "", self._desk.line(error), "", "", "", "", ""
-        engine, words = self._services.engine, self.words
+            return "", self._desk.line(error), "", "", ""
         terms = self._services.retriever.terms.groups()
-        searches = view.recent(recent_retrievals(engine), words) if may(user, "transcripts") else ""
         return (
             self._desk.bar(request),
             "",
-            self._form("", self._live(), user),
-            "",
-            view.terms_form(terms, words, may_save=may(user, "documents.write")),
-            searches,
-            view.runs(EvalRunStore(engine).list(limit=_N_RUNS), words),
+            self._form(view.Asked(), self._live(), user),
+            self._searches.show({}, 1) if may(user, "transcripts") else "",
+            view.terms_form(terms, self.words, may_save=may(user, "documents.write")),
         )
 
     def submit(self, event: gr.EventData, request: gr.Request) -> View:
-        """Compares, applies or saves terms; returns line, form and results."""
-        form = sent(event)
+        """Compares, applies, saves terms or finds searches.
+
+        Returns line, form, results, searches and what the searches were found by.
+        """
+        form = dict(sent(event))
         try:
             if form.get("form") == "terms":
-                return self._save_terms(form, request), gr.skip(), gr.skip()
-            user = self._desk.user(request, "search")
-            tried = self._tried(form)
-            if tried is None:
-                return notice(self.words("workbench_invalid"), kind="error"), gr.skip(), gr.skip()
-            line = ""
-            if form.get("go") == "apply":
-                user = self._desk.user(request, "documents.write")
-                apply_settings(self._services, tried, actor=user.name)
-                line = view.applied(self.words)
-            return line, self._form(_query(form), tried, user), self._compare(_query(form), tried)
+                return self._save_terms(form, request), _SAME, _SAME, _SAME, _SAME
+            if form.get("form") == "searches":
+                self._desk.user(request, "transcripts")
+                return "", _SAME, _SAME, self._searches.show(form, 1), form
+            return *self._try(form, request), _SAME, _SAME
         except EXPECTED as error:
-            return self._desk.line(error), gr.skip(), gr.skip()
+            return self._desk.line(error), _SAME, _SAME, _SAME, _SAME
 
-    def act(self, event: gr.EventData, request: gr.Request) -> View:
-        """Returns to the defaults, or opens a recorded search; returns line, form and results."""
+    def act(
+        self, found_by: dict[str, str] | None, event: gr.EventData, request: gr.Request
+    ) -> View:
+        """Returns to the defaults, opens a recorded search or turns the list's page.
+
+        Returns line, form, results and searches.
+        """
         press = sent(event)
         try:
-            if press.get("act") == "open":
+            if press.get("act") == "show":
                 user = self._desk.user(request, "transcripts")
-                return self._open_recorded(press.get("id", ""), user)
+                return *self._open_recorded(press.get("id", ""), user), _SAME
+            page = press.get("page", "")
+            if press.get("act") == "page" and page.isdecimal():
+                self._desk.user(request, "transcripts")
+                return "", _SAME, _SAME, self._searches.show(found_by or {}, max(1, int(page)))
             user = self._desk.user(request, "documents.write")
             if press.get("act") != "reset":
                 raise HttpProblem("bad_request")
             live = apply_settings(self._services, None, actor=user.name)
-            return view.applied(self.words), self._form("", live, user), ""
+            return view.applied(self.words), self._form(view.Asked(), live, user), "", _SAME
         except EXPECTED as error:
-            return self._desk.line(error), gr.skip(), gr.skip()
+            return self._desk.line(error), _SAME, _SAME, _SAME
 
-    def _open_recorded(self, message_id: str, user: User) -> View:
+    def _try(self, form: Mapping[str, str], request: gr.Request) -> tuple[Any, Any, Any]:
+        user = self._desk.user(request, "search")
+        tried = self._tried(form)
+        if tried is None:
+            return notice(self.words("workbench_invalid"), kind="error"), _SAME, _SAME
+        line = ""
+        if form.get("go") == "apply":
+            user = self._desk.user(request, "documents.write")
+            apply_settings(self._services, tried, actor=user.name)
+            line = view.applied(self.words)
+        asked = view.Asked(form.get("q", "").strip()[:_MAX_QUERY_CHARS], form.get("record", ""))
+        recorded = self._recorded(asked, user)
+        return line, self._form(asked, tried, user), self._compare(asked.query, tried, recorded)
+
+    def _open_recorded(self, message_id: str, user: User) -> tuple[Any, Any, Any]:
         recorded = recorded_retrieval(self._services.engine, message_id)
         if recorded is None:
-            return notice(self.words("workbench_gone"), kind="error"), gr.skip(), gr.skip()
-        found = {
-            "relevance": recorded.relevance,
-            "timings_ms": recorded.timings_ms,
-            "hits": recorded.hits,
-        }
-        then = view.side(self.words("workbench_recorded"), found, self.words)
-        now = self._side("workbench_live", recorded.query, self._live())
-        return "", self._form(recorded.query, self._live(), user), view.columns(then, now)
+            return notice(self.words("workbench_gone"), kind="error"), _SAME, _SAME
+        live = self._live()
+        form = self._form(view.Asked(recorded.query, message_id), live, user)
+        return "", form, self._compare(recorded.query, live, recorded)
 
-    def _compare(self, query: str, tried: RetrievalOptions) -> str:
+    def _recorded(self, asked: view.Asked, user: User) -> RecordedRetrieval | None:
+        """The search that the form was opened with, while its question still stands there."""
+        if not asked.record or not may(user, "transcripts"):
+            return None
+        recorded = recorded_retrieval(self._services.engine, asked.record)
+        return recorded if recorded and recorded.query == asked.query else None
+
+    def _compare(
+        self, query: str, tried: RetrievalOptions, recorded: RecordedRetrieval | None
+    ) -> str:
+        """Shows a search as it was, by the settings in force and by those tried."""
         if not query:
             return ""
-        live = self._side("workbench_live", query, self._live())
-        return view.columns(live, self._side("workbench_tried", query, tried))
+        live = self._live()
+        above, sides = "", []
+        if recorded is not None:
+            above = searches_view.opened(recorded, self.words)
+            found = {
+                "relevance": recorded.relevance,
+                "timings_ms": recorded.timings_ms or {},
+                "hits": recorded.hits,
+                "candidates": recorded.candidates,
+            }
+            sides.append(view.side(self.words("workbench_recorded"), found, self.words))
+        sides.append(self._side("workbench_live", query, live))
+        if recorded is None or tried != live:
+            sides.append(self._side("workbench_tried", query, tried))
+        return above + view.columns(*sides)
 
     def _side(self, title: str, query: str, options: RetrievalOptions) -> str:
         found = self._services.retriever.search(query, options=options)
-        hits = [
-            {
-                "rank": hit.rank,
-                "score": hit.score,
-                "dense_rank": hit.dense_rank,
-                "dense_score": hit.dense_score,
-                "lexical_rank": hit.lexical_rank,
-                "lexical_score": hit.lexical_score,
-                "document": hit.document,
-                "text": hit.chunk.text,
-            }
-            for hit in found.hits
-        ]
-        shown = {"relevance": found.relevance, "timings_ms": found.timings_ms, "hits": hits}
+        shown = {
+            "relevance": found.relevance,
+            "timings_ms": found.timings_ms,
+            "hits": [asdict(hit) | {"text": hit.chunk.text} for hit in found.hits],
+            "candidates": found.candidates,
+        }
         return view.side(self.words(title), shown, self.words)
 
     def _save_terms(self, form: Mapping[str, str], request: gr.Request) -> str:
@@ -150,9 +179,9 @@ class WorkbenchPage:
     def _live(self) -> RetrievalOptions:
         return self._services.retriever.settings.current()
 
-    def _form(self, query: str, tried: RetrievalOptions, user: User) -> str:
+    def _form(self, asked: view.Asked, tried: RetrievalOptions, user: User) -> str:
         may_apply = may(user, "documents.write")
-        return view.settings_form(query, tried, self.words, may_apply=may_apply)
+        return view.settings_form(asked, tried, self.words, may_apply=may_apply)
 
 
 def build_workbench(context: WebContext, language: UiLanguage) -> gr.Blocks:
@@ -165,18 +194,14 @@ def build_workbench(context: WebContext, language: UiLanguage) -> gr.Blocks:
         line = piece("k-line")
         form = piece("k-workbench")
         results = piece("k-results")
-        terms = piece("k-terms")
         searches = piece("k-searches")
-        runs = piece("k-runs")
+        terms = piece("k-terms")
+        found_by = gr.State({})
 
-        opened = [bar, line, form, results, terms, searches, runs]
-        bar.staff_open(page.open, None, opened, **QUIET)
-        submitted = bar.staff_form(page.submit, None, [line, form, results], **QUIET)
-        acted = bar.staff_act(page.act, None, [line, form, results], **QUIET)
+        bar.staff_open(page.open, None, [bar, line, form, searches, terms], **QUIET)
+        changed = [line, form, results, searches]
+        submitted = bar.staff_form(page.submit, None, [*changed, found_by], **QUIET)
+        acted = bar.staff_act(page.act, found_by, changed, **QUIET)
         for event in (submitted, acted):
             event.then(None, js="() => window.kefuTop()", api_visibility="private")
     return blocks
-
-
-def _query(form: Mapping[str, str]) -> str:
-    return form.get("q", "").strip()[:_MAX_QUERY_CHARS]

@@ -1,18 +1,26 @@
 """HTML of the workbench page; whatever comes from people or documents is escaped."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from bot.recorded import RecordedRetrieval
-from knowledge.eval_runs import EvalRun, compare
 from knowledge.search_settings import MAX_CANDIDATES, MAX_TOP_K, RetrievalOptions
+from knowledge.types import Candidate
 from web.ui.knowledge_view import timings
-from web.ui.markup import Words, button, escape, notice
+from web.ui.markup import Words, button, escape, notice, table
 
 _SNIPPET_CHARS = 220
 
 
-def settings_form(query: str, tried: RetrievalOptions, words: Words, *, may_apply: bool) -> str:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What stands in the form: a question, and the recorded search that it came from."""
+
+    query: str = ""
+    record: str = ""  # the message's id
+
+
+def settings_form(asked: Asked, tried: RetrievalOptions, words: Words, *, may_apply: bool) -> str:
     """Returns the question and the settings to try."""
     apply = (
         f'<button class="k-button" name="go" value="apply">{words("workbench_apply")}</button>'
@@ -23,7 +31,9 @@ def settings_form(query: str, tried: RetrievalOptions, words: Words, *, may_appl
     return (
         f'<form data-form="workbench"><p class="k-label">{words("workbench_help")}</p>'
         f'<label><span>{words("search_query")}</span><input name="q" maxlength="4000" '
-        f'value="{escape(query)}"></label><div class="k-columns">'
+        f'value="{escape(asked.query)}"></label>'
+        f'<input type="hidden" name="record" value="{escape(asked.record)}">'
+        '<div class="k-columns">'
         + _number("top_k", tried.top_k, words, low=1, high=MAX_TOP_K)
         + _number("candidates", tried.candidates, words, low=1, high=MAX_CANDIDATES)
         + _fusion(tried, words)
@@ -41,7 +51,7 @@ def side(title: str, found: Mapping[str, Any], words: Words) -> str:
     body = f'<ol class="k-hits">{hits}</ol>' if hits else f"<p>{words('no_hits')}</p>"
     return (
         f"<section><h2>{title}</h2><p>{answers}</p>{timings(found['timings_ms'], words)}"
-        f"{body}</section>"
+        f"{body}{_candidates(found['candidates'], words)}</section>"
     )
 
 
@@ -63,54 +73,6 @@ def terms_form(groups: Sequence[Sequence[str]], words: Words, *, may_save: bool)
     )
 
 
-def recent(searches: Sequence[RecordedRetrieval], words: Words) -> str:
-    """Returns the newest searches of conversations, each to be opened and run again."""
-    items = "".join(
-        f"<li>{escape(one.query)} · {words('workbench_answers', value=f'{one.relevance:.2f}')} · "
-        f'<time datetime="{one.at.isoformat()}">{escape(one.at.isoformat(" ", "minutes"))}</time> '
-        f"{button('open', words('workbench_open'), id=one.message_id)}</li>"
-        for one in searches
-    )
-    body = (
-        f'<ul class="k-hits">{items}</ul>' if items else f"<p>{words('workbench_no_searches')}</p>"
-    )
-    return f"<section><h2>{words('workbench_searches')}</h2>{body}</section>"
-
-
-def runs(kept: Sequence[EvalRun], words: Words) -> str:
-    """Returns the evaluations, newest first; a regression against the run before is marked."""
-    items = "".join(_run(run, kept[i + 1 :], words) for i, run in enumerate(kept))
-    body = f'<ul class="k-hits">{items}</ul>' if items else f"<p>{words('runs_none')}</p>"
-    help = f'<p class="k-label">{words("runs_help")}</p>'
-    return f"<section><h2>{words('runs_title')}</h2>{help}{body}</section>"
-
-
-def _run(run: EvalRun, older: Sequence[EvalRun], words: Words) -> str:
-    report = run.report
-    fused = report["stages"].get("fused", {}).get("all")
-    if fused is None:
-        return ""
-    low, high = report["intervals"]["fused"]["all"]
-    line = words(
-        "runs_line",
-        number=run.id,
-        source=run.source,
-        n=fused["n"],
-        k=report["k"],
-        hit=f"{fused['hit_at_k']:.3f}",
-        low=f"{low:.3f}",
-        high=f"{high:.3f}",
-    )
-    before = next((one for one in older if one.sha256 == run.sha256), None)
-    worse = [c for c in compare(before, run) if c.is_regression] if before else []
-    mark = "".join(
-        f' <span class="k-badge k-off">{words("runs_regression")}: '
-        f"{escape(change.stage)}, {escape(change.language)}</span>"
-        for change in worse
-    )
-    return f"<li>{line}{mark}</li>"
-
-
 def _hit(hit: Mapping[str, Any], words: Words) -> str:
     line = words(
         "workbench_hit",
@@ -124,6 +86,26 @@ def _hit(hit: Mapping[str, Any], words: Words) -> str:
         f"<li><strong>{hit['rank']}. {escape(hit['document'])}</strong>"
         f'<p class="k-label">{line}</p><p>{escape(shown)}</p></li>'
     )
+
+
+def _candidates(found: Sequence[Candidate], words: Words) -> str:
+    """Every passage that an index proposed, hits included, folded away."""
+    if not found:
+        return ""
+    rows = [
+        (
+            str(one.rank),
+            f'{escape(one.document)} <span class="k-soft">#{one.chunk_id}</span>',
+            f"{one.score:.3f}",
+            escape(_stage(one.dense_rank, one.dense_score, words)),
+            escape(_stage(one.lexical_rank, one.lexical_score, words)),
+        )
+        for one in found
+    ]
+    title = words("candidates_title", n=len(found))
+    names = ("rank", "document", "score", "dense", "lexical")
+    headings = [words("candidates_" + name) for name in names]
+    return f"<details><summary>{title}</summary>{table(title, headings, rows)}</details>"
 
 
 def _stage(rank: int | None, score: float | None, words: Words) -> str:

@@ -1,6 +1,7 @@
 // The staff pages in the browser. Sends 'staff_open' once, 'staff_act' for a press on [data-act],
-// 'staff_form' for a form[data-form]. A transcript is opened by the address's #id, so that going
-// back works.
+// 'staff_form' for a form[data-form]; data-event="split" or "filter" makes either of them
+// 'staff_split' or 'staff_filter' instead (Gradio takes events whose quoted names stand in here).
+// A transcript is opened by the address's #id, so that going back works.
 const $ = (selector, root = document) => root.querySelector(selector);
 let opener = null, lastAct = "";
 
@@ -32,18 +33,29 @@ const press = (button) => {
   if (button.dataset.confirm && !window.confirm(button.dataset.confirm)) return;
   if (button.dataset.panel) opener = button;
   lastAct = button.dataset.act;
-  trigger("staff_act", { ...button.dataset });
+  trigger(`staff_${button.dataset.event || "act"}`, { ...button.dataset });
 };
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-act]");
   if (!button) return;
   if (button.dataset.act === "close") closePanel(); else press(button);
 });
+const sendForm = (form, submitter) => {
+  clearTimeout(pending);
+  trigger(`staff_${form.dataset.event || "form"}`, { form: form.dataset.form, ...Object.fromEntries(new FormData(form, submitter)) });
+};
 document.addEventListener("submit", (event) => {
   const form = event.target.closest("form[data-form]");
   if (!form) return;
   event.preventDefault();
-  trigger("staff_form", { form: form.dataset.form, ...Object.fromEntries(new FormData(form, event.submitter)) });
+  sendForm(form, event.submitter);
+});
+// A form that shows what it would do says so again whenever something in it changes.
+let pending = 0;
+document.addEventListener("input", (event) => {
+  const form = event.target.closest("form[data-live]");
+  clearTimeout(pending);
+  if (form) pending = setTimeout(() => { if (form.isConnected && form.checkValidity()) sendForm(form); }, 300);
 });
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && document.body.classList.contains("k-with-panel")) closePanel();
@@ -65,6 +77,11 @@ window.kefuPanel = () => setTimeout(() => {
 window.kefuTop = () => setTimeout(() => {
   const shown = (lastAct === "replace" && $("#k-replace")) || $("#k-line .k-notice");
   if (shown) shown.scrollIntoView({ block: "center" });
+}, 50);
+window.kefuSplit = () => setTimeout(() => {
+  const shown = $("#k-line .k-notice") || $("#k-split-form h2");
+  if (shown && (lastAct === "split" || $("#k-line .k-notice"))) shown.scrollIntoView({ block: "start" });
+  lastAct = "";
 }, 50);
 // An address that was taken in is no longer to be added.
 window.kefuAdded = () => setTimeout(() => {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.claims import Figure, figures, is_chinese, words
+from knowledge.claims import Figure, figures, is_chinese, words
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """What a sentence claims, in comparable form: its words, and its figures with their units.
 
-Grounding compares these between an answer and the passages. Words are lower-case stems for
-Latin script and character bigrams for Chinese; figures must agree exactly, unit included.
+Grounding compares these between an answer and the passages, the report of contradictions
+between passages. Words are lower-case stems for Latin script and character bigrams for Chinese;
+figures must agree exactly, unit included.
 """
 
 import re

@@ -1,13 +1,13 @@
 """An index that covers which chunks are live.
 
-Revision ID: 0006_scale
-Revises: 0005
+Revision ID: 0009
+Revises: 0008
 """
 
 from alembic import op
 
-revision = "0006_scale"
-down_revision = "0005"
+revision = "0009"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,60 @@
+"""Figures are equal when they say the same in other words, units or languages."""
+
+import pytest
+
+from knowledge.quantities import Quantity, quantities
+
+
+def only(text: str) -> Quantity:
+    (found,) = quantities(text)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("七天", "7 天"),
+        ("3 days", "72 hours"),
+        ("九折", "10% off"),
+        ("8.5折", "15 percent"),
+        ("半年", "6 months"),
+        ("12 个月", "一年"),
+        ("两百五十元", "¥250"),
+        ("1.5万元", "15,000 yuan"),
+        ("晚上十点半", "22:30"),
+        ("6.30 am", "06:30"),
+        ("5 月 24 日", "24 May 2026"),
+        ("5 个工作日", "7 days"),
+        ("3 至 5 天", "4 days"),
+        ("1.2 米", "120 cm"),
+    ],
+)
+def test_equal_figures_agree(one: str, other: str) -> None:
+    assert only(one).agrees(only(other))
+    assert only(other).agrees(only(one))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("七天", "15 天"),
+        ("九折", "20% off"),
+        ("£5", "€5"),
+        ("09:00-21:00", "09:00-22:00"),
+        ("24 May 2026", "17 May 2026"),
+        ("10 个工作日", "5 个工作日"),
+        ("5 天", "5 次"),
+    ],
+)
+def test_different_figures_do_not_agree(one: str, other: str) -> None:
+    assert not only(one).agrees(only(other))
+
+
+@pytest.mark.parametrize("text", ["HG-K1702", "0571-8800 1001", "2025 年", "第一次", "周一至周五"])
+def test_names_are_not_quantities(text: str) -> None:
+    assert quantities(text) == []
+
+
+def test_offsets_are_of_the_given_text() -> None:
+    text = "签收后７天内，运费 12 元"
+    assert [text[q.start : q.end] for q in quantities(text)] == ["７天", "12 元"]
