@@ -95,6 +95,11 @@ class _View:
     tail: _Tail
     n_ids: int
 
+    @property
+    def parts(self) -> "tuple[Segment | _Tail, ...]":
+        """Segments and tail."""
+        return (*self.segments, self.tail)
+
 
 class VectorIndex:
     """Unit vectors under integer ids, one or several each; adding an id again replaces all of its.
@@ -128,7 +133,7 @@ class VectorIndex:
     def __contains__(self, chunk_id: int) -> bool:
         ids = np.asarray([chunk_id], np.int64)
         view = self._view
-        return any(len(part.find(ids)) for part in (*view.segments, view.tail))
+        return any(len(part.find(ids)) for part in view.parts)
 
     @property
     def dim(self) -> int:
@@ -162,7 +167,7 @@ class VectorIndex:
         new = np.asarray(ids, dtype=np.int64)
         with self._editing:
             view = self._view
-            doomed = [(part, part.find(np.unique(new))) for part in (*view.segments, view.tail)]
+            doomed = [(part, part.find(np.unique(new))) for part in view.parts]
             tail = view.tail.plus(new, np.asarray(vectors, np.float32))
             n_gone = _n_ids(doomed)
             self._view = _View(view.segments, tail, view.n_ids - n_gone + len(np.unique(new)))
@@ -176,7 +181,7 @@ class VectorIndex:
         gone = np.unique(np.asarray(list(ids), dtype=np.int64))
         with self._editing:
             view = self._view
-            doomed = [(part, part.find(gone)) for part in (*view.segments, view.tail)]
+            doomed = [(part, part.find(gone)) for part in view.parts]
             for part, rows in doomed:
                 _bury(part, rows)
             self._view = _View(view.segments, view.tail, view.n_ids - _n_ids(doomed))
@@ -188,11 +193,10 @@ class VectorIndex:
         if n_wanted <= 0:
             return []
         query = np.ascontiguousarray(query, dtype=np.float32)
-        parts = [*view.segments, view.tail]
         n_all = view.tail.n + sum(len(segment) for segment in view.segments)
         n_rows = max(self._sizes.rescored, n_wanted * _WIDEN)
         while True:
-            found = [part.search(query, n_rows) for part in parts]
+            found = [part.search(query, n_rows) for part in view.parts]
             ids = np.concatenate([ids for ids, _ in found])
             scores = np.concatenate([scores for _, scores in found])
             order = np.lexsort((ids, -scores))

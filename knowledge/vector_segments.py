@@ -228,7 +228,10 @@ def _build(path: Path, rows: Rows, kind: Kind) -> None:
 def _new_hnsw(rows: Rows) -> Any:  # faiss has no types
     """A graph over 8-bit copies of the vectors, a quarter of the memory of the vectors."""
     graph = faiss.IndexHNSWSQ(
-        rows.shape[1], faiss.ScalarQuantizer.QT_8bit, _HNSW_LINKS, faiss.METRIC_INNER_PRODUCT
+        rows.shape[1],
+        faiss.ScalarQuantizer.QT_8bit,  # type: ignore[arg-type]  # as are the other stubs: wrong
+        _HNSW_LINKS,
+        faiss.METRIC_INNER_PRODUCT,
     )
     graph.hnsw.efConstruction = _HNSW_BUILD
     graph.train(_sample(rows, _MAX_LISTS))
@@ -244,7 +247,9 @@ def _new_ivf_pq(rows: Rows) -> Any:  # faiss has no types
     dim = rows.shape[1]
     n_lists = max(1, min(_MAX_LISTS, 4 * isqrt(len(rows)), len(rows) // _TRAIN_PER_LIST))
     n_codes = dim // 2 if dim % 2 == 0 else dim
-    graph = faiss.index_factory(dim, f"IVF{n_lists},PQ{n_codes}x4fs", faiss.METRIC_INNER_PRODUCT)
+    graph: Any = faiss.index_factory(
+        dim, f"IVF{n_lists},PQ{n_codes}x4fs", faiss.METRIC_INNER_PRODUCT
+    )
     graph.cp.niter = _TRAIN_ROUNDS
     graph.train(_sample(rows, max(n_lists * _TRAIN_PER_LIST, 1 << 14)))
     return graph
@@ -258,9 +263,10 @@ def _sample(rows: Rows, n: int) -> Vectors:
 
 
 def _params(kind: Kind, effort: int, n_rows: int) -> Any:  # faiss has no types
+    library: Any = faiss  # its stubs lack both
     if kind == "hnsw":
-        return faiss.SearchParametersHNSW(efSearch=max(effort, n_rows))
-    return faiss.IVFPQSearchParameters(nprobe=effort)
+        return library.SearchParametersHNSW(efSearch=max(effort, n_rows))
+    return library.IVFPQSearchParameters(nprobe=effort)
 
 
 def _tuned(segment: Segment, sizes: IndexSizes) -> Described:
@@ -288,7 +294,8 @@ def _efforts(segment: Segment, n_rows: int) -> list[tuple[int, int]]:
     """Returns how far to look and how many to score again, the quickest first."""
     if segment.described.kind == "hnsw":
         return [(n_rows * factor, n_rows) for factor in (1, 2, 4, 8, 16)]
-    n_lists = int(segment._graph.nlist)
+    graph: Any = segment._graph
+    n_lists = int(graph.nlist)
     looks = [(min(n_lists, 1 << power), n_rows) for power in range(4, n_lists.bit_length() + 1)]
     return [*looks, *((n_lists, n_rows * factor) for factor in (2, 4, 8))]
 

@@ -82,7 +82,7 @@ def test_replacement_takes_effect_at_once(n: int) -> None:
 
 @pytest.mark.parametrize("n", [300, 2000])
 def test_one_more_builds_nothing(n: int) -> None:
-    index, vectors = filled(n)
+    index, _ = filled(n)
     before = index.described[0]
     index.add([n], unit_vectors(1, DIM, seed=5))
     assert not index.upkeep()
