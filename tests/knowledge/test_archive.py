@@ -75,7 +75,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def found(kb: KnowledgeBase) -> list[tuple[object, ...]]:
     kb.indexes.refresh()
     return [
-        (hit.chunk, hit.document, hit.rank, hit.dense_score, hit.lexical_rank)
+        (hit.chunk, hit.document, hit.rank, round(hit.dense_score or 0.0, 5), hit.lexical_rank)
         for query in ("kettle part number", "radio guide", "lamps")
         for hit in kb.retriever.search(query).hits
     ]
