@@ -16,6 +16,7 @@ from bot.accounts import AccountStore, StaffRole
 from bot.assembly import Services, assemble
 from bot.database import open_database, upgrade
 from bot.settings import Settings, load_settings
+from knowledge.types import JobState
 from tests.fakes import FakeChatModel, FakeEmbedder
 
 RETURNS = "# Returns\n\nGift wrapping costs 3.20 euros per book. Returns are free for 30 days.\n"
@@ -101,6 +102,19 @@ def upload(
             return made
         time.sleep(0.02)
     raise AssertionError("the document was not taken in")
+
+
+def settle(services: Services) -> None:
+    """Works until no job is left, also none that the application's own worker has in hand."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        services.worker.run_until_idle()
+        if not any(
+            services.jobs.list(state=state) for state in (JobState.QUEUED, JobState.RUNNING)
+        ):
+            return
+        time.sleep(0.02)
+    raise AssertionError("jobs are left")
 
 
 def is_problem(response: Any, status: int) -> bool:

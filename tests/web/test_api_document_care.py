@@ -6,7 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from bot.assembly import Services
-from tests.web.kit import bearer, is_problem, staff_token, start, upload
+from tests.web.kit import bearer, is_problem, settle, staff_token, start, upload
 
 DOCUMENTS = "/api/v1/documents"
 SECRET = "# Margin\n\nThe wholesale margin on fountain pens is 41 percent.\n"
@@ -155,7 +155,7 @@ def test_rollback_is_a_new_version(client: TestClient, services: Services, token
     changed = {part["kind"]: part["text"] for part in parts if part["kind"] != "same"}
     assert ("41" in changed["removed"], "39" in changed["added"]) == (True, True)
     client.post(f"{path}/rollback", params={"version": 1}, headers=bearer(token))
-    services.worker.run_until_idle()
+    settle(services)
     listed = client.get(f"{path}/versions", headers=bearer(token)).json()
     assert [item["version"] for item in listed["items"]] == [3, 2, 1]
     assert listed["items"][0]["author"] == "admin"

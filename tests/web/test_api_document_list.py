@@ -6,7 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from bot.assembly import Services
-from tests.web.kit import bearer, is_problem, staff_token
+from tests.web.kit import bearer, is_problem, settle, staff_token
 
 NAMES = ("sorted-b.txt", "sorted-a.md", "sorted-c.txt")
 
@@ -16,7 +16,7 @@ def head(services: Services) -> dict[str, str]:
     for name in NAMES:
         text = f"Every {name} says how long a return takes in the shop.".encode()
         services.ingestor.submit(name, text, author="test")
-    services.worker.run_until_idle()
+    settle(services)
     return bearer(staff_token(services, "knowledge"))
 
 

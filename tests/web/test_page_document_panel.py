@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from bot.assembly import Services
 from knowledge.types import DocumentId, Visibility
 from tests.fakes import FakeChatModel
-from tests.web.kit import build_services, make_settings
+from tests.web.kit import build_services, make_settings, settle
 from tests.web.test_pages_handlers import event, request, staff
 from web.app import create_app
 from web.dependencies import WebContext
@@ -48,7 +48,7 @@ def manager(context: WebContext) -> gr.Request:
 def document(services: Services) -> DocumentId:
     for text in (OLD, NEW):
         document_id, _ = services.ingestor.submit("wrap.txt", text.encode(), author="t<i>m")
-        services.worker.run_until_idle()
+        settle(services)
     return document_id
 
 
@@ -121,5 +121,5 @@ def test_going_back_makes_a_new_version(
 ) -> None:
     line = page.act(event(act="rollback", id=document, version="1"), manager)[0]
     assert "being restored" in line
-    services.worker.run_until_idle()
+    settle(services)
     assert services.documents.version(document, None).text.startswith("Wrapping costs 3")

@@ -13,7 +13,7 @@ from bot.catalogue import load_catalogue
 from knowledge.types import DocumentId, JobState
 from tests.fakes import FakeChatModel
 from tests.knowledge_kit import long_text
-from tests.web.kit import build_services, make_settings
+from tests.web.kit import build_services, make_settings, settle
 from tests.web.test_pages_handlers import event, request, staff
 from web.app import create_app
 from web.dependencies import WebContext
@@ -61,7 +61,7 @@ def work(services: Services) -> None:
     deadline = time.monotonic() + 10
     while any(services.jobs.list(state=state) for state in (JobState.QUEUED, JobState.RUNNING)):
         assert time.monotonic() < deadline, "the jobs did not end"
-        services.worker.run_until_idle()
+        settle(services)
         time.sleep(0.02)
 
 

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from bot.assembly import Services
 from tests.fakes import FakeChatModel
-from tests.web.kit import bearer, build_services, is_problem, make_settings, staff_token
+from tests.web.kit import bearer, build_services, is_problem, make_settings, settle, staff_token
 from tests.web.test_pages_handlers import event, picked, request, staff
 from web.app import create_app
 from web.dependencies import WebContext
@@ -63,7 +63,7 @@ def test_a_template_is_checked_then_imported(
     line, shown, picker = page.act(files, event(act="faq-import"), manager)
     assert ("1 个文档" in line, shown, picker["value"]) == (True, "", None)
     assert list(tmp_path.iterdir()) == []
-    services.worker.run_until_idle()
+    settle(services)
     document = services.documents.list()[0]
     assert (document.name, document.visibility) == ("常见 · zh · staff · 退货.faq.jsonl", "staff")
 

@@ -13,7 +13,7 @@ from bot.assembly import Services
 from bot.settings import Settings
 from tests.fakes import FakeChatModel
 from tests.site_kit import Site, html, running_site
-from tests.web.kit import build_services, make_settings
+from tests.web.kit import build_services, make_settings, settle
 from web.app import create_app
 from web.cli import app
 from web.dependencies import WebContext
@@ -76,7 +76,7 @@ def test_an_address_is_added_and_shown(page: SourcesPage, context: WebContext, s
     assert "was added" in line
     assert "waiting" in listed
     assert timer.active
-    context.services.worker.run_until_idle()
+    settle(context.services)
     listed, timer = page.tick(who)
     assert "up to date" in listed
     assert not timer.active
@@ -99,7 +99,7 @@ def test_addresses_and_reasons_are_escaped(
     who = staff(context, "admin")
     url = f"{site.url}/?<script>alert(1)</script>"
     page.send(event(form="add", url=url, kind="page", schedule="off"), who)
-    context.services.worker.run_until_idle()
+    settle(context.services)
     _, _, form, listed, *_ = page.open(who)
     assert "data-form" in form
     assert "<script>" not in listed

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from bot.assembly import Services
 from knowledge.types import SplitKind
 from tests.fakes import FakeChatModel
-from tests.web.kit import build_services, make_settings
+from tests.web.kit import build_services, make_settings, settle
 from tests.web.test_pages_handlers import event, request, staff
 from web.app import create_app
 from web.dependencies import WebContext
@@ -69,7 +69,7 @@ def test_saving_takes_the_file_in(
 ) -> None:
     rule = {"form": "split", "split": "paragraphs", "max_tokens": "64", "go": "save"}
     assert "Saved" in trial.change(picked, event(id="", **rule), manager)[0]
-    services.worker.run_until_idle()
+    settle(services)
     document = services.documents.find_by_name("shop（新）.md")
     assert document is not None
     assert document.n_chunks == 3
@@ -81,13 +81,13 @@ def test_a_document_is_split_anew(
     trial: SplitTrial, services: Services, manager: gr.Request
 ) -> None:
     document_id, _ = services.ingestor.submit("again.md", TEXT.encode(), author="test")
-    services.worker.run_until_idle()
+    settle(services)
     _, form, passages, _ = trial.change(None, event(act="split", id=document_id), manager)
     assert f'value="{document_id}"' in form
     assert passages.count(PASSAGE) == 1
     rule = {"form": "split", "split": "paragraphs", "max_tokens": "", "go": "save"}
     trial.change(None, event(id=document_id, **rule), manager)
-    services.worker.run_until_idle()
+    settle(services)
     assert services.documents.get(document_id).n_chunks == 3
 
 

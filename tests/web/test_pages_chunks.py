@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from bot.assembly import Services
 from knowledge.types import Chunk, DocumentId
 from tests.fakes import FakeChatModel
-from tests.web.kit import build_services, make_settings
+from tests.web.kit import build_services, make_settings, settle
 from tests.web.test_pages_handlers import event, request, staff
 from web.app import create_app
 from web.dependencies import WebContext
@@ -51,7 +51,7 @@ def manager(context: WebContext) -> gr.Request:
 @pytest.fixture
 def document(services: Services) -> DocumentId:
     document_id, _ = services.ingestor.submit("returns.md", TEXT.encode(), author="t")
-    services.worker.run_until_idle()
+    settle(services)
     return document_id
 
 

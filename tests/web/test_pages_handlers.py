@@ -23,7 +23,7 @@ from bot.types import Conversation, ConversationId, MessageStatus, Role
 from knowledge.document_edits import DocumentChange
 from knowledge.types import DocumentId, Visibility
 from tests.fakes import FakeChatModel, echo_passage
-from tests.web.kit import RETURNS, build_services, make_settings
+from tests.web.kit import RETURNS, build_services, make_settings, settle
 from web.app import create_app
 from web.dependencies import WebContext
 from web.limits import RateLimiter
@@ -61,7 +61,7 @@ def context(settings: Settings, model: FakeChatModel) -> Iterator[WebContext]:
     app = create_app(services, pages=False)
     with TestClient(app):
         services.ingestor.submit("returns.md", RETURNS.encode(), author="test")
-        services.worker.run_until_idle()
+        settle(services)
         yield app.state.context
 
 
@@ -302,7 +302,7 @@ def test_agents_read_documents_and_change_none(
 ) -> None:
     page = KnowledgePage(context, "en")
     agent = staff(context, "agent")
-    services.worker.run_until_idle()
+    settle(services)
 
     def known() -> set[tuple[str, str]]:
         return {(found.id, found.name) for found in services.documents.list()}
@@ -329,13 +329,13 @@ def test_documents_are_replaced_and_deleted(
     page = KnowledgePage(context, "en")
     manager = staff(context, "knowledge")
     document_id, _ = services.ingestor.submit("old.md", b"# Old\n\nOld text.", author="t")
-    services.worker.run_until_idle()
+    settle(services)
     line, _, _, _, picker, target = page.act(event(act="replace", id=document_id), manager)
     assert line == ""
     assert picker["visible"] is True
     assert target == document_id
     list(page.replace([picked(tmp_path, "new.md", b"# New\n\nNew text.")], target, manager))
-    services.worker.run_until_idle()
+    settle(services)
     assert [c.text for c in services.documents.chunks(document_id)][-1].endswith("New text.")
     line, listed, *_ = page.act(event(act="delete", id=document_id), manager)
     assert "was deleted" in line

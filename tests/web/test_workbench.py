@@ -15,7 +15,7 @@ from bot.assembly import Services
 from bot.recorded import recorded_retrieval
 from bot.tables import AuditRow
 from knowledge.search_settings import RetrievalOptions, SearchSettings
-from tests.web.kit import RETURNS
+from tests.web.kit import RETURNS, settle
 from web.dependencies import WebContext
 from web.ui.workbench import WorkbenchPage
 
@@ -33,7 +33,7 @@ FIELDS = {
 def tokens(client: TestClient, services: Services) -> dict[str, str]:
     services.ingestor.submit("returns.md", RETURNS.encode(), author="test")
     services.ingestor.submit("note.md", b"# Note\n\nGift wrapping is green.\n", author="test")
-    services.worker.run_until_idle()
+    settle(services)
     for role in StaffRole:
         name = f"w-{role.value}"
         password = services.accounts.add(name, role)
@@ -120,7 +120,7 @@ def test_terms_are_saved_through_the_api(client: TestClient, tokens: dict[str, s
 def test_hits_of_one_document_make_room(services: Services, tokens: dict[str, str]) -> None:
     long = "\n\n".join(f"# Wrap {i}\n\nGift wrapping of parcel {i} is done." for i in range(6))
     services.ingestor.submit("many.md", long.encode(), author="test")
-    services.worker.run_until_idle()
+    settle(services)
     options = RetrievalOptions(top_k=4, candidates=30, per_document=1)
     hits = services.retriever.search("gift wrapping of parcel", options=options).hits
     assert len({hit.document for hit in hits[:3]}) == 3
