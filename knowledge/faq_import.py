@@ -79,7 +79,9 @@ class FaqImporter:
         known = self.documents.find_by_name(name)
         if known is not None:  # before its new words can be found
             self.change(known.id, change)
-        document_id, _ = self.ingestor.submit(name, records(rows), author=author, rule=_RULE)
+        document_id, _ = self.ingestor.submit(  # staff-only from its first moment, if it is that
+            name, records(rows), author=author, rule=_RULE, visibility=visibility
+        )
         if known is None:
             self.change(document_id, change)
         return document_id

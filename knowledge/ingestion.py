@@ -25,7 +25,15 @@ from knowledge.jobs import INGEST, add_job, cancel_document_jobs
 from knowledge.parsing.limits import ParseLimits
 from knowledge.parsing.registry import check_upload
 from knowledge.tables import DocumentRow, DocumentVersionRow, JobRow
-from knowledge.types import DocumentId, DocumentStatus, JobId, JobState, OnDuplicate, SplitRule
+from knowledge.types import (
+    DocumentId,
+    DocumentStatus,
+    JobId,
+    JobState,
+    OnDuplicate,
+    SplitRule,
+    Visibility,
+)
 from knowledge.uploads import UploadFolder
 
 logger = logging.getLogger(__name__)
@@ -56,6 +64,15 @@ class Upload:
             version=int(str(payload["version"])),
             on_duplicate=OnDuplicate(str(payload.get("on_duplicate", OnDuplicate.KEEP))),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """The document that an upload is for: the one to replace, how to split it, who may read it."""
+
+    replace: DocumentId | None
+    rule: SplitRule | None
+    visibility: Visibility
 
 
 class Ingestor:
@@ -136,6 +153,7 @@ class Ingestor:
         rule: SplitRule | None = None,
         keep_folders: bool = False,
         on_duplicate: OnDuplicate = OnDuplicate.KEEP,
+        visibility: Visibility = Visibility.PUBLIC,
     ) -> tuple[DocumentId, JobId]:
         """Stores the bytes and queues their ingestion.
 
@@ -149,6 +167,7 @@ class Ingestor:
             rule: How to split it, kept for its next files; None keeps what it has.
             keep_folders: The name is a path inside an archive, and the document's whole name.
             on_duplicate: What to do when another document says the same; see `duplicates`.
+            visibility: Who may read a document that this makes; one that exists keeps its own.
 
         Raises:
             FileTooLarge: over the limit.
@@ -164,10 +183,11 @@ class Ingestor:
         if replace is not None and on_duplicate is OnDuplicate.REPLACE:
             on_duplicate = OnDuplicate.KEEP  # it was said which document gives way
         upload = Upload(name, sha256, len(data), author, version=0, on_duplicate=on_duplicate)
+        target = _Target(replace, rule, visibility)
         try:
-            document_id, job_id = self._enqueue(upload, data, replace, rule)
+            document_id, job_id = self._enqueue(upload, data, target)
         except IntegrityError:  # somebody else created the same name at the same moment
-            document_id, job_id = self._enqueue(upload, data, replace, rule)
+            document_id, job_id = self._enqueue(upload, data, target)
         logger.info("upload accepted: document %s, job %s", document_id, job_id)
         return document_id, job_id
 
@@ -178,19 +198,17 @@ class Ingestor:
                 f"{self._limits.max_bytes / _MIB:.0f} MB that are allowed."
             )
 
-    def _enqueue(
-        self, upload: Upload, data: bytes, replace: DocumentId | None, rule: SplitRule | None
-    ) -> tuple[DocumentId, JobId]:
+    def _enqueue(self, upload: Upload, data: bytes, target: "_Target") -> tuple[DocumentId, JobId]:
         with Session(self._engine) as session, session.begin():
-            row = _lock_target(session, upload.name, replace)
+            row = _lock_target(session, upload.name, target.replace)
             if row is None:
-                row = _new_document(session, upload)
+                row = _new_document(session, upload, target.visibility)
             self._uploads.store(data)  # again, now that nobody can discard it
             document_id = DocumentId(row.id)
             cancel_document_jobs(session, document_id, reason=_SUPERSEDED)
             kept = row.split_rule
-            if rule is not None:
-                row.split_rule = asdict(rule)
+            if target.rule is not None:
+                row.split_rule = asdict(target.rule)
             same_file = row.sha256 == upload.sha256 and row.name == upload.name
             unchanged = row.version > 0 and same_file and row.split_rule == kept
             payload = asdict(upload) | {"version": next_version(session, row)}
@@ -232,7 +250,7 @@ def _lock_target(session: Session, name: str, replace: DocumentId | None) -> Doc
     return row
 
 
-def _new_document(session: Session, upload: Upload) -> DocumentRow:
+def _new_document(session: Session, upload: Upload, visibility: Visibility) -> DocumentRow:
     now = datetime.now(UTC)
     row = DocumentRow(
         id=uuid4().hex,
@@ -240,6 +258,7 @@ def _new_document(session: Session, upload: Upload) -> DocumentRow:
         live_name=upload.name,
         title=PurePosixPath(upload.name).stem,
         status=DocumentStatus.QUEUED,
+        visibility=visibility,
         version=0,
         size_bytes=upload.size_bytes,
         sha256=upload.sha256,

@@ -10,7 +10,7 @@ from knowledge.errors import KnowledgeError, ParseFailed
 from knowledge.faq_import import FaqImporter, Imported
 from knowledge.faq_template import MAX_ROWS, FaqCheck, check_template, safe_cell, template
 from knowledge.parsing.limits import ParseLimits
-from knowledge.types import Visibility
+from knowledge.types import Document, Visibility
 from tests.knowledge_kit import KnowledgeBase
 
 LIMITS = ParseLimits(
@@ -144,6 +144,20 @@ def test_rows_become_a_document_a_group(kb: KnowledgeBase, importer: FaqImporter
     assert found["faq · en · staff.faq.jsonl"].visibility is Visibility.STAFF
     passage = kb.documents.chunks(english.id)[0].text
     assert "May I return it?; also asked: Can I send it back? | Refund?; answer: Yes" in passage
+
+
+def test_staff_rows_are_never_public(kb: KnowledgeBase) -> None:
+    def refuse(*_: object) -> Document:
+        raise OSError("the process ends here")
+
+    broken = FaqImporter(kb.documents, kb.ingestor, refuse)
+    with pytest.raises(OSError, match="ends here"):
+        broken.take_in(
+            "faq.csv", check(HEADER + "Who?,,We.,,en,staff only\n").entries, author="lin"
+        )
+    kb.worker.run_until_idle()
+    assert [one.visibility for one in kb.documents.list()] == [Visibility.STAFF]
+    assert kb.found("who") == []
 
 
 def test_every_row_is_a_passage(kb: KnowledgeBase, importer: FaqImporter) -> None:

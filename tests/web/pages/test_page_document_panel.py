@@ -1,47 +1,18 @@
 """What the panel of one document on the knowledge page does for whom."""
 
-from collections.abc import Iterator
-
 import gradio as gr
 import pytest
-from fastapi.testclient import TestClient
 
 from bot.assembly import Services
 from knowledge.types import DocumentId, Visibility
-from tests.fakes import FakeChatModel
-from tests.web.kit import build_services, make_settings, settle
-from tests.web.test_pages_handlers import event, request, staff
-from web.app import create_app
-from web.dependencies import WebContext
+from tests.web.kit import settle
+from tests.web.test_pages_handlers import event, request
 from web.ui.knowledge import KnowledgePage
 
 OLD = "Wrapping costs 3 euros. We <b>like</b> books."
 NEW = "Wrapping costs <i>4</i> euros. We <b>like</b> books."
 FIELDS = {"visibility": "staff", "language": "en", "tags": "gifts， wrap, gifts",
           "effective_from": "2026-01-01T08:00", "expires_at": ""}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebContext]:
-    services = build_services(make_settings(tmp_path_factory.mktemp("kefu")), FakeChatModel())
-    app = create_app(services, pages=False)
-    with TestClient(app):
-        yield app.state.context
-
-
-@pytest.fixture(scope="module")
-def services(context: WebContext) -> Services:
-    return context.services
-
-
-@pytest.fixture(scope="module")
-def page(context: WebContext) -> KnowledgePage:
-    return KnowledgePage(context, "en")
-
-
-@pytest.fixture(scope="module")
-def manager(context: WebContext) -> gr.Request:
-    return staff(context, "knowledge")
 
 
 @pytest.fixture(scope="module")

@@ -1,22 +1,17 @@
 """Duplicates on the knowledge page: the rule of the upload, the mark, and its buttons."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import gradio as gr
 import pytest
-from fastapi.testclient import TestClient
 
 from bot.assembly import Services
 from bot.catalogue import load_catalogue
-from knowledge.types import DocumentId, JobState
-from tests.fakes import FakeChatModel
+from knowledge.types import DocumentId
 from tests.knowledge_kit import long_text
-from tests.web.kit import build_services, make_settings, settle
-from tests.web.test_pages_handlers import event, request, staff
-from web.app import create_app
-from web.dependencies import WebContext
+from tests.web.kit import settle
+from tests.web.test_pages_handlers import event, request
 from web.reasons import reason
 from web.ui.knowledge import KnowledgePage
 from web.ui.splitting import Picked
@@ -24,45 +19,13 @@ from web.ui.splitting import Picked
 TEXT = long_text(4, topic="lamp")
 
 
-@pytest.fixture(scope="module")
-def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebContext]:
-    services = build_services(make_settings(tmp_path_factory.mktemp("kefu")), FakeChatModel())
-    app = create_app(services, pages=False)
-    with TestClient(app):
-        yield app.state.context
-
-
-@pytest.fixture(scope="module")
-def services(context: WebContext) -> Services:
-    return context.services
-
-
-@pytest.fixture(scope="module")
-def page(context: WebContext) -> KnowledgePage:
-    return KnowledgePage(context, "en")
-
-
-@pytest.fixture(scope="module")
-def manager(context: WebContext) -> gr.Request:
-    return staff(context, "knowledge")
-
-
 @pytest.fixture
 def first(services: Services) -> Iterator[DocumentId]:
     document_id, _ = services.ingestor.submit("la<m>p.txt", TEXT.encode(), author="t")
-    work(services)
+    settle(services)
     yield document_id
     for document in services.documents.list():
         services.documents.remove(document.id, actor="tests")
-
-
-def work(services: Services) -> None:
-    """Waits until no job is left, whoever works on it."""
-    deadline = time.monotonic() + 10
-    while any(services.jobs.list(state=state) for state in (JobState.QUEUED, JobState.RUNNING)):
-        assert time.monotonic() < deadline, "the jobs did not end"
-        settle(services)
-        time.sleep(0.02)
 
 
 def send(page: KnowledgePage, manager: gr.Request, folder: Path, rule: str) -> str:
@@ -70,7 +33,7 @@ def send(page: KnowledgePage, manager: gr.Request, folder: Path, rule: str) -> s
     file = folder / "copy.txt"
     file.write_text(TEXT)
     list(page.upload([Picked(file, "copy.txt")], manager, rule))
-    work(page._services)
+    settle(page._services)
     shown: str = page.tick(manager)[0]
     return shown
 
@@ -114,7 +77,7 @@ def test_the_other_is_replaced_by_a_button(
     (copy,) = services.duplicates.all()
     line = page.act(event(act="like_replace", id=copy), manager)[0]
     assert "new version of the other" in line
-    work(services)
+    settle(services)
     (document,) = services.documents.list()
     assert (document.id, document.name, document.version) == (first, "copy.txt", 2)
 

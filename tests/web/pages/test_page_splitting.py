@@ -1,18 +1,14 @@
 """Trying splitting rules on the knowledge page before anything is saved."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import gradio as gr
 import pytest
-from fastapi.testclient import TestClient
 
 from bot.assembly import Services
 from knowledge.types import SplitKind
-from tests.fakes import FakeChatModel
-from tests.web.kit import build_services, make_settings, settle
-from tests.web.test_pages_handlers import event, request, staff
-from web.app import create_app
+from tests.web.kit import settle
+from tests.web.test_pages_handlers import event, request
 from web.dependencies import WebContext
 from web.ui.knowledge import KnowledgePage
 from web.ui.splitting import Picked, SplitTrial
@@ -22,25 +18,8 @@ PASSAGE = '<li><p class="k-where">'
 
 
 @pytest.fixture(scope="module")
-def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebContext]:
-    services = build_services(make_settings(tmp_path_factory.mktemp("kefu")), FakeChatModel())
-    with TestClient(create_app(services, pages=False)) as client:
-        yield client.app.state.context  # type: ignore[attr-defined]  # a FastAPI
-
-
-@pytest.fixture(scope="module")
-def services(context: WebContext) -> Services:
-    return context.services
-
-
-@pytest.fixture(scope="module")
 def trial(context: WebContext) -> SplitTrial:
     return KnowledgePage(context, "en").splitting
-
-
-@pytest.fixture(scope="module")
-def manager(context: WebContext) -> gr.Request:
-    return staff(context, "knowledge")
 
 
 @pytest.fixture

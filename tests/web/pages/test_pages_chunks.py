@@ -1,51 +1,20 @@
 """What the passage panel and the page of curated answers do for whom."""
 
 import re
-from collections.abc import Iterator
 
 import gradio as gr
 import pytest
-from fastapi.testclient import TestClient
 
 from bot.assembly import Services
 from knowledge.types import Chunk, DocumentId
 from tests.fakes import FakeChatModel
-from tests.web.kit import build_services, make_settings, settle
+from tests.web.kit import settle
 from tests.web.test_pages_handlers import event, request, staff
-from web.app import create_app
 from web.dependencies import WebContext
 from web.ui.curated import CuratedPage
 from web.ui.knowledge import KnowledgePage
 
 TEXT = "# Returns\n\nGift wrapping costs 3.20 euros per book.\n"
-
-
-@pytest.fixture(scope="module")
-def model() -> FakeChatModel:
-    return FakeChatModel()
-
-
-@pytest.fixture(scope="module")
-def context(tmp_path_factory: pytest.TempPathFactory, model: FakeChatModel) -> Iterator[WebContext]:
-    services = build_services(make_settings(tmp_path_factory.mktemp("kefu")), model)
-    app = create_app(services, pages=False)
-    with TestClient(app):
-        yield app.state.context
-
-
-@pytest.fixture(scope="module")
-def services(context: WebContext) -> Services:
-    return context.services
-
-
-@pytest.fixture(scope="module")
-def page(context: WebContext) -> KnowledgePage:
-    return KnowledgePage(context, "en")
-
-
-@pytest.fixture(scope="module")
-def manager(context: WebContext) -> gr.Request:
-    return staff(context, "knowledge")
 
 
 @pytest.fixture
