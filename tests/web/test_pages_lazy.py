@@ -66,7 +66,7 @@ def test_warming_builds_every_page() -> None:
                 loop.call_soon_threadsafe(all_built.set)
             return host
 
-        async with PageApps(build).running(warm=lambda: next(may_build)):
+        async with PageApps(build, pause_s=0.01).running(warm=lambda: next(may_build)):
             await asyncio.wait_for(all_built.wait(), 10)
 
     asyncio.run(wait())

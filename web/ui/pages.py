@@ -26,7 +26,6 @@ from web.ui.markup import asset
 from web.ui.menu import CHAT, PAGES, WITH_UPLOADS, base_path
 
 _log = logging.getLogger(__name__)
-_WARM_PAUSE_S = 0.3  # lets requests in between
 
 #: Builds a page in a language; gives an app that has the page as its last route.
 Build = Callable[[str, UiLanguage], FastAPI]
@@ -37,10 +36,12 @@ class PageApps:
 
     Args:
         build: Called in a thread; may take seconds.
+        pause_s: Before each page that is built ahead, to let requests in between.
     """
 
-    def __init__(self, build: Build) -> None:
+    def __init__(self, build: Build, *, pause_s: float = 0.3) -> None:
         self._build = build
+        self._pause_s = pause_s
         self._built: dict[tuple[str, UiLanguage], ASGIApp] = {}
         self._building = asyncio.Lock()
         self._lifespans = contextlib.AsyncExitStack()
@@ -83,9 +84,9 @@ class PageApps:
     async def _warm(self, may_build: Callable[[], bool]) -> None:
         for page in (CHAT, *(name for name, _ in PAGES)):
             for language in LANGUAGES:
-                await asyncio.sleep(_WARM_PAUSE_S)
+                await asyncio.sleep(self._pause_s)
                 while not may_build():  # noqa: ASYNC110  # asks another thread's state
-                    await asyncio.sleep(_WARM_PAUSE_S)
+                    await asyncio.sleep(self._pause_s)
                 await self.get(page, language)
         _log.info("all pages are built")
 
