@@ -52,12 +52,12 @@ class Plan:
     overhead_rounds: int
 
 
-QUICK = Plan(n_idle=40, n_per_load=8, loads=(1, 8), overhead_rounds=3)
-FULL = Plan(n_idle=60, n_per_load=24, loads=(1, 4, 8), overhead_rounds=12)
+QUICK = Plan(n_idle=80, n_per_load=8, loads=(1, 8), overhead_rounds=3)
+FULL = Plan(n_idle=120, n_per_load=24, loads=(1, 4, 8), overhead_rounds=12)
 
 
 def run(settings: Settings, *, quick: bool) -> Report:
-    """Measures everything and returns the report; takes 8 minutes quick, 30 in full."""
+    """Measures everything and returns the report; takes 20 minutes quick, 60 in full."""
     plan = QUICK if quick else FULL
     weights = resolve(settings.llm.weights, settings.data_dir)
     folder = settings.data_dir / "bench"
