@@ -269,7 +269,6 @@ def _open_chat(
         quoter=Quoter(meaning=_meaning(talk.engine, search.embedder)),
         suggester=Suggester(
             search.retriever,
-            relevance_threshold=settings.chat.relevance_threshold,
             remember_s=_SUGGESTIONS_KEPT_S,
             limit=_N_SUGGESTIONS,
         ),
@@ -345,12 +344,12 @@ def open_search(
         engine,
         indexes,
         embedder=serving,
-        options=RetrievalOptions(top_k=knowledge.top_k, candidates=knowledge.candidates),
+        options=retrieval_options(settings),
         relevance=RelevanceModel.load(),
         fusion=LearnedFusion.load(),
     )
     documents = DocumentStore(engine, uploads_dir=_uploads(settings))
-    step = EvaluationStep(retriever, documents, settings.chat.relevance_threshold)
+    step = EvaluationStep(retriever, documents, settings.chat.passages)
     worker = IngestionWorker(
         engine, indexes, embedder=serving, options=options, steps={EVALUATE: step}
     )
@@ -367,6 +366,16 @@ def open_conflict_finder(settings: Settings, engine: Engine) -> ConflictFinder:
     """
     embedder = load_embedder(settings.knowledge.embedder, device=settings.llm.device)
     return ConflictFinder(engine, embedder=embedder)
+
+
+def retrieval_options(settings: Settings) -> RetrievalOptions:
+    """Returns the search settings of the environment, in force until others are applied."""
+    return RetrievalOptions(
+        top_k=settings.knowledge.top_k,
+        candidates=settings.knowledge.candidates,
+        handoffs_per_wrong_answer=settings.chat.handoffs_per_wrong_answer,
+        relevance_threshold=settings.chat.relevance_threshold,
+    )
 
 
 def open_company(engine: Engine) -> CompanyTexts:

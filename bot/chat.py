@@ -259,7 +259,7 @@ class ChatService:
             question=turn.text,
             language=draft.language,
             retrieval=draft.retrieval,
-            threshold=self._settings.relevance_threshold,
+            threshold=draft.retrieval.threshold,
             n_kept=self._settings.recorded_searches,
         )
 

@@ -142,8 +142,7 @@ class ReplyFlow:
             return
         yield Status("searching")
         retrieval = self._search(turn, draft)
-        threshold = self._settings.relevance_threshold
-        decision = decide_with_evidence(retrieval.relevance, threshold=threshold)
+        decision = decide_with_evidence(retrieval.relevance, threshold=retrieval.threshold)
         if decision.action is not Action.ANSWER:
             yield from self._say(turn, draft, decision)
             return
@@ -175,7 +174,7 @@ class ReplyFlow:
         """Searches for the stand-alone question; a follow-up that fails is tried as written."""
         with draft.timed("retrieve"):
             found = self._parts.retriever.search(draft.query)
-            if draft.query != turn.text and found.relevance < self._settings.relevance_threshold:
+            if draft.query != turn.text and not found.is_relevant:
                 alone = self._parts.retriever.search(turn.text)
                 if alone.relevance > found.relevance:
                     found, draft.query = alone, turn.text
@@ -254,7 +253,7 @@ class ReplyFlow:
         is_best_used = any(cited.chunk_id == hits[0].chunk.id for cited in checked.citations)
         if checked.is_carried and is_best_used:
             return checked, decide_on_grounding(True, has_quote=False)
-        strong = (1 + self._settings.relevance_threshold) / 2
+        strong = (1 + retrieval.threshold) / 2
         quoted = None
         if retrieval.relevance >= strong or not checked.is_evasive:
             quoted = self._parts.quoter.quote(draft.query, hits)

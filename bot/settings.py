@@ -77,12 +77,18 @@ class ChatSettings(_Group):
     """How replies are made."""
 
     max_message_chars: Positive = 4000
-    relevance_threshold: Probability = 0.4  # below it, nothing relevant was found
+    handoffs_per_wrong_answer: float = Field(0.67, ge=0, le=1000)  # the threshold follows from it
+    relevance_threshold: Probability | None = None  # instead of the one that follows
     curated_threshold: Probability = 0.88  # cosine from which a curated answer is given
     passages: int = Field(3, ge=1, le=10)  # passages that go into the prompt
     history_turns: int = Field(3, ge=0, le=20)
     checkpoint_s: float = Field(0.5, gt=0)  # how often a streamed text is saved
     recorded_searches: Positive = 20_000  # newest searches kept with all their candidates
+
+    @field_validator("relevance_threshold", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
 
 
 class WebSettings(_Group):

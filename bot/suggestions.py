@@ -38,11 +38,8 @@ class Retriever(Protocol):
 class Suggester:
     """Chooses follow-up questions; what retrieval said of one is remembered for a while."""
 
-    def __init__(
-        self, retriever: Retriever, *, relevance_threshold: float, remember_s: float, limit: int
-    ) -> None:
+    def __init__(self, retriever: Retriever, *, remember_s: float, limit: int) -> None:
         self._retriever = retriever
-        self._relevance_threshold = relevance_threshold
         self._remember_s = remember_s
         self._limit = limit
         self._known: dict[str, tuple[float, bool]] = {}
@@ -79,7 +76,7 @@ class Suggester:
             tried_at, answered = self._known.get(text, (-self._remember_s, False))
         if now - tried_at < self._remember_s:
             return answered
-        answered = self._retriever.search(text).relevance >= self._relevance_threshold
+        answered = self._retriever.search(text).is_relevant
         with self._lock:
             self._known[text] = (now, answered)
         return answered

@@ -37,12 +37,12 @@ class EvaluationStep:
     Args:
         retriever: Searches as it does for customers.
         documents: Where the passages stand.
-        threshold: Relevance below which nothing counts as found.
+        n_shown: Passages that an answer is written from.
     """
 
     retriever: Searching
     documents: DocumentStore
-    threshold: float
+    n_shown: int
 
     def __call__(self, run: JobRun) -> None:
         """Evaluates and keeps the run.
@@ -54,8 +54,7 @@ class EvaluationStep:
         """
         payload: Mapping[str, Any] = run.claim.payload
         questions = [Question(*values) for values in payload["questions"]]
-        live = self.retriever.settings.current()
-        measure = Measure(live.top_k, live.candidates, self.threshold)
+        measure = Measure.by(self.retriever.settings.current(), n_shown=self.n_shown)
         report = evaluate(
             questions,
             self.retriever,

@@ -10,12 +10,13 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from knowledge.bootstrap import interval
 from knowledge.errors import QuestionsRejected
+from knowledge.judged import Judged
 from knowledge.metrics import hit_at_k, mrr_at_k, ndcg_at_k
-from knowledge.search_settings import SearchSettings
+from knowledge.search_settings import RetrievalOptions, SearchSettings
 from knowledge.store import DocumentStore
 from knowledge.types import Chunk, Retrieval
 
@@ -52,11 +53,25 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """What results are held against: hits among the first `k`, and the relevance threshold."""
+    """What results are held against.
+
+    Args:
+        k: Hits count among so many first passages.
+        candidates: As deep as each ranking is looked through.
+        threshold: Of relevance, below which nothing counts as found.
+        n_shown: First passages that an answer is written from; relevance is right to be high where
+            one of them holds the answer.
+    """
 
     k: int
-    candidates: int  # as deep as each ranking is looked through
+    candidates: int
     threshold: float
+    n_shown: int
+
+    @classmethod
+    def by(cls, live: RetrievalOptions, *, n_shown: int) -> Self:
+        """Returns what customers are answered by."""
+        return cls(live.top_k, live.candidates, live.threshold, n_shown)
 
 
 def evaluate(
@@ -69,9 +84,11 @@ def evaluate(
 ) -> dict[str, Any]:
     """Returns `{k, n_unanswerable, rejected, stages: {stage: {language: {n, hit_at_k, …}}}}`.
 
-    Beside it stand `hits`, 1 or 0 a question for comparing runs, `intervals`, the 95 % interval
-    of each hit@k, and `fused_minus_better`, the paired interval of the fused ranking's hits less
-    those of the better of the other two.
+    `relevance` holds how well relevance tells both kinds of questions apart, how far it is from a
+    probability and what the dial does, see `knowledge.judged`. Beside it stand `hits`, 1 or 0 a
+    question for comparing runs, `intervals`, the 95 % interval of each hit@k, and
+    `fused_minus_better`, the paired interval of the fused ranking's hits less those of the better
+    of the other two.
 
     Args:
         questions: What to ask.
@@ -84,31 +101,35 @@ def evaluate(
         QuestionsRejected: a question names an unknown document or quote.
     """
     scores: dict[tuple[str, str], list[tuple[float, float, float]]] = defaultdict(list)
-    rejected: list[bool] = []
+    judged = Judged()
     for number, question in enumerate(questions):
         on_question(number / len(questions))
         found = retriever.search(question.query, top_k=max(measure.k, measure.candidates))
         if question.document is None:
-            rejected.append(found.relevance < measure.threshold)
+            judged.unanswerable.append(found.relevance)
+            judged.refused.append(found.relevance < measure.threshold)
             continue
         wanted = relevant(question, documents)
+        judged.answerable.append(found.relevance)
+        judged.found.append(bool(wanted & set(ranking(found, "fused")[: measure.n_shown])))
         for stage in STAGES:
             value = _score(ranking(found, stage), wanted, measure.k)
             for language in (question.language, "all"):
                 scores[stage, language].append(value)
-    return _report(scores, rejected, measure.k)
+    return _report(scores, judged, measure.k)
 
 
 def _report(
-    scores: dict[tuple[str, str], list[tuple[float, float, float]]], rejected: list[bool], k: int
+    scores: dict[tuple[str, str], list[tuple[float, float, float]]], judged: Judged, k: int
 ) -> dict[str, Any]:
     hits: dict[str, dict[str, list[float]]] = {stage: {} for stage in STAGES}
     for (stage, language), values in sorted(scores.items()):
         hits[stage][language] = [value[0] for value in values]
     return {
         "k": k,
-        "n_unanswerable": len(rejected),
-        "rejected": sum(rejected) / len(rejected) if rejected else None,
+        "n_unanswerable": len(judged.refused),
+        "rejected": sum(judged.refused) / len(judged.refused) if judged.refused else None,
+        "relevance": judged.report(),
         "stages": {stage: _means(scores, stage) for stage in STAGES},
         "intervals": {
             stage: {language: interval(values) for language, values in languages.items()}

@@ -22,6 +22,7 @@ from knowledge.fusion import LearnedFusion, Signs, reciprocal_rank_fusion
 from knowledge.live_chunks import LiveChunk, load_live
 from knowledge.pins import lift_pinned
 from knowledge.relevance import N_PASSAGES, Evidence, RelevanceModel, features, word_share
+from knowledge.search_filter import Scope, SearchFilter, nearest, open_scope
 from knowledge.search_indexes import SearchIndexes
 from knowledge.search_settings import RetrievalOptions, SearchSettings
 from knowledge.terms import TermStore
@@ -33,6 +34,7 @@ __all__ = ["HybridRetriever", "RetrievalOptions"]
 
 #: How often the candidates are widened when too many of them turned out to be gone.
 _MAX_ROUNDS = 4
+_MAX_ROUNDS_FILTERED = 5  # more would be too many ids for a statement
 #: A passage that has all words of the question counts as much as this many by vector, so that a
 #: code alone leads to its passage; with half of the words, an eighth of it, because the words
 #: that customers' questions happen to share with passages are mostly noise. Measured on the demo
@@ -70,6 +72,7 @@ class _Wanted:
 
     options: RetrievalOptions
     audience: Audience
+    scope: Scope | None = None
 
 
 class HybridRetriever:
@@ -116,6 +119,7 @@ class HybridRetriever:
         top_k: int | None = None,
         options: RetrievalOptions | None = None,
         audience: Audience = Audience.CUSTOMER,
+        only: SearchFilter | None = None,
     ) -> Retrieval:
         """Returns the best `top_k` passages, how sure we are of them, and the time per stage.
 
@@ -124,10 +128,12 @@ class HybridRetriever:
             top_k: Instead of the number in the settings.
             options: To try instead of the settings in force.
             audience: Who does not say it gets what customers may see.
+            only: Documents to search in; all when not given.
         """
         options = options or self.settings.current()
         options = replace(options, top_k=top_k) if top_k else options
-        wanted = _Wanted(options, audience)
+        scope = open_scope(self._engine, only) if only else None
+        wanted = _Wanted(options, audience, scope)
         generation = self._indexes.generation
         found = self._search(query, wanted)
         # Another embedder took over in between: its index cannot be asked with the old vector.
@@ -138,7 +144,13 @@ class HybridRetriever:
         self._indexes.catch_up()
         clock.lap("refresh")
         if not query.strip() or not len(self._indexes):
-            return Retrieval(query=query, hits=(), relevance=0.0, timings_ms=clock.finish())
+            return Retrieval(
+                query=query,
+                hits=(),
+                relevance=0.0,
+                timings_ms=clock.finish(),
+                threshold=wanted.options.threshold,
+            )
         asked = self._expand(query)
         vectors = self._embed(asked)
         clock.lap("embed")
@@ -154,6 +166,7 @@ class HybridRetriever:
             timings_ms=clock.finish(),
             settings=asdict(wanted.options),
             candidates=candidates,
+            threshold=wanted.options.threshold,
         )
 
     def _find(
@@ -162,13 +175,15 @@ class HybridRetriever:
         """Returns live candidates; looks further while hits that are gone starve the result."""
         now, options = self._now(), wanted.options
         n_candidates = max(options.candidates, options.top_k)
-        for round_ in range(_MAX_ROUNDS):
-            dense = self._dense(vectors, n_candidates)
+        last = (_MAX_ROUNDS_FILTERED if wanted.scope else _MAX_ROUNDS) - 1
+        for round_ in range(last + 1):
+            dense = self._dense(vectors, n_candidates, wanted.scope)
             clock.lap("dense")
             lexical = self._indexes.search_lexical(asked.widened, n_candidates)
             clock.lap("lexical")
             ids = {id for id, _ in dense} | {id for id, _ in lexical}
             live = load_live(self._engine, sorted(ids), audience=wanted.audience, now=now)
+            live = _inside(live, wanted.scope)
             dense = [pair for pair in dense if pair[0] in live]
             lexical = [pair for pair in lexical if pair[0] in live]
             fused = self._fuse(asked, _Candidates(dense, lexical, live), options)
@@ -176,7 +191,7 @@ class HybridRetriever:
             fused = lift_pinned(fused, pinned, cosines=dense, top_k=options.top_k)
             clock.lap("fuse")
             seen_all = n_candidates >= len(self._indexes)
-            if len(fused) >= options.top_k or seen_all or round_ == _MAX_ROUNDS - 1:
+            if len(fused) >= options.top_k or seen_all or round_ == last:
                 break
             n_candidates *= 4
         return _Ranked(dense, lexical, fused), live
@@ -192,7 +207,11 @@ class HybridRetriever:
         texts = dict.fromkeys([asked.text, asked.widened])
         return self._embedder.embed_queries(list(texts))
 
-    def _dense(self, vectors: Vectors, n_candidates: int) -> list[tuple[int, float]]:
+    def _dense(
+        self, vectors: Vectors, n_candidates: int, scope: Scope | None
+    ) -> list[tuple[int, float]]:
+        if scope is not None and scope.few is not None:
+            return nearest(self._engine, scope.few, vectors, embedder=self._embedder.id)
         best: dict[int, float] = {}
         for vector in vectors:
             for id, score in self._indexes.search_dense(vector, n_candidates):
@@ -304,6 +323,13 @@ class _Clock:
 def _in_other_language(asked: Expansion, live: dict[int, LiveChunk]) -> set[int]:
     chinese = is_chinese(asked.text)
     return {id for id, it in live.items() if is_chinese(it.chunk.text[:_LANGUAGE_CHARS]) != chinese}
+
+
+def _inside(live: dict[int, LiveChunk], scope: Scope | None) -> dict[int, LiveChunk]:
+    """Returns those of the chunks that a filter allows."""
+    if scope is None:
+        return live
+    return {i: one for i, one in live.items() if one.chunk.document_id in scope.document_ids}
 
 
 def _spread(

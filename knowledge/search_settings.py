@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Engine, delete, insert, select
 
+from knowledge.cost import threshold_for
 from knowledge.tables import SearchSettingsRow
 
 _FRESH_S = 1.0
@@ -20,6 +21,7 @@ _ROW = 1
 MAX_TOP_K = 50
 MAX_CANDIDATES = 1000
 _MAX_WEIGHT = 10.0
+MAX_HANDOFFS = 1000.0
 
 FusionMethod = Literal["learned", "rank"]
 
@@ -35,6 +37,8 @@ class RetrievalOptions:
         word_weight: Multiplies what words count beside vectors; 0 leaves words out.
         per_document: Passages of one document among the hits before others are preferred; 0:
             any number.
+        handoffs_per_wrong_answer: What a wrong answer costs; the threshold follows from it.
+        relevance_threshold: Instead of the one that follows; None: none.
     """
 
     top_k: int
@@ -42,6 +46,8 @@ class RetrievalOptions:
     fusion: FusionMethod = "learned"
     word_weight: float = 1.0
     per_document: int = 0
+    handoffs_per_wrong_answer: float = 1.0
+    relevance_threshold: float | None = None
 
     def __post_init__(self) -> None:
         if not (1 <= self.top_k <= MAX_TOP_K and 1 <= self.candidates <= MAX_CANDIDATES):
@@ -56,6 +62,19 @@ class RetrievalOptions:
                 f"Expected word_weight in [0, {_MAX_WEIGHT:g}] and per_document in "
                 f"[0, {MAX_TOP_K}], got {self!r}."
             )
+        given = self.relevance_threshold
+        if not 0 <= self.handoffs_per_wrong_answer <= MAX_HANDOFFS or not 0 <= (given or 0) <= 1:
+            raise ValueError(
+                f"Expected handoffs_per_wrong_answer in [0, {MAX_HANDOFFS:g}] and "
+                f"relevance_threshold in [0, 1] or none, got {self!r}."
+            )
+
+    @property
+    def threshold(self) -> float:
+        """The relevance below which nothing relevant was found, see `knowledge.cost`."""
+        if self.relevance_threshold is not None:
+            return self.relevance_threshold
+        return threshold_for(self.handoffs_per_wrong_answer)
 
 
 class SearchSettings:
@@ -107,4 +126,4 @@ class SearchSettings:
     def _read(self) -> RetrievalOptions:
         with self._engine.connect() as connection:
             values = connection.scalar(select(SearchSettingsRow.values))
-        return self._default if values is None else RetrievalOptions(**values)
+        return self._default if values is None else replace(self._default, **values)

@@ -248,6 +248,12 @@ class Retrieval:
     timings_ms: Mapping[str, float] = field(default_factory=dict)  # embed, dense, lexical, fuse
     settings: Mapping[str, object] = field(default_factory=dict)  # that it was made with
     candidates: tuple[Candidate, ...] = ()  # best first; the hits are the first of them
+    threshold: float = 0.5  # of relevance, below which nothing relevant was found
+
+    @property
+    def is_relevant(self) -> bool:
+        """Whether what was found is good enough to answer from."""
+        return self.relevance >= self.threshold
 
 
 class JobState(StrEnum):

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from web.console import CommandError, database, print_json, print_table, settings_in_force, tell
+from web.console import (
+    CommandError,
+    database,
+    print_json,
+    print_table,
+    settings_in_force,
+    tell,
+    text,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -41,7 +49,18 @@ def evaluate(
 
     k = report["k"]
     print_table(("stage", "language", "n", f"hit@{k}", "mrr@10", "ndcg@10"), rows(report))
+    print_dial(report)
     tell("eval_kept", number=number)
+
+
+def print_dial(report: dict[str, Any]) -> None:
+    """Prints what share is refused and wrongly answered for several costs of a wrong answer."""
+    from web.dial_report import COLUMNS, dial_rows
+
+    print_table([text(name) for name in COLUMNS], dial_rows(report))
+    relevance = report["relevance"]
+    figures = {name: relevance[name] for name in ("auc", "ece", "brier")}
+    tell("dial_quality", **{k: "–" if v is None else f"{v:.2f}" for k, v in figures.items()})
 
 
 def _measure(

@@ -31,8 +31,7 @@ def file_questions(path: Path) -> list[Question]:
 
 def measure(retriever: HybridRetriever, settings: Settings) -> Measure:
     """Returns what results are held against: the settings that customers are answered by."""
-    live = retriever.settings.current()
-    return Measure(live.top_k, live.candidates, settings.chat.relevance_threshold)
+    return Measure.by(retriever.settings.current(), n_shown=settings.chat.passages)
 
 
 def confirmed_questions(

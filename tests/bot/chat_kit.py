@@ -128,7 +128,7 @@ class Shop:
             prompts=PromptBuilder(count_tokens=self.model.count_tokens, budget_tokens=1200),
             grounder=Grounder(embed=None),
             quoter=Quoter(meaning=None),
-            suggester=Suggester(self.retriever, relevance_threshold=0.5, remember_s=60.0, limit=3),
+            suggester=Suggester(self.retriever, remember_s=60.0, limit=3),
         )
         self.chat = ChatService(
             parts, settings=self.settings, generation=GenerationParams(self.max_new_tokens)

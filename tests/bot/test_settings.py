@@ -21,6 +21,7 @@ def _defaults(model: BaseModel, prefix: str = "KEFU_") -> Iterator[tuple[str, st
         else:
             plain = value.get_secret_value() if isinstance(value, SecretStr) else value
             text = str(plain).lower() if isinstance(plain, bool) else str(plain)
+            text = "" if plain is None else text
             yield f"{prefix}{name.upper()}", text
 
 
@@ -28,6 +29,11 @@ def test_env_example_names_every_setting_and_default() -> None:
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
     documented = dict(re.findall(r"^# (KEFU_\w+)=(.*)$", text, re.MULTILINE))
     assert documented == dict(_defaults(Settings(_env_file=None)))  # type: ignore[call-arg]
+
+
+def test_empty_threshold_follows_the_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEFU_CHAT__RELEVANCE_THRESHOLD", "")
+    assert load_settings().chat.relevance_threshold is None
 
 
 def test_environment_overrides_a_default(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ FAQ = (
 
 
 def suggester(retriever: WordRetriever) -> Suggester:
-    return Suggester(retriever, relevance_threshold=0.5, remember_s=60.0, limit=3)
+    return Suggester(retriever, remember_s=60.0, limit=3)
 
 
 def test_questions_come_from_other_passages_in_the_same_language() -> None:

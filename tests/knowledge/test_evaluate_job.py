@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bot.assembly import Services
+from knowledge.cost import SHOWN
 from knowledge.errors import QuestionsRejected
 from knowledge.eval_runs import EvalRunStore
 from knowledge.evaluate_job import queue_evaluation
@@ -38,6 +39,7 @@ def test_job_keeps_one_run(services: Services) -> None:
     assert kept.source == "q.jsonl"
     assert kept.report["stages"]["fused"]["all"]["n"] == 1
     assert kept.report["n_unanswerable"] == 1
+    assert len(kept.report["relevance"]["dial"]) == len(SHOWN)
     assert kept.settings["top_k"] == services.retriever.settings.current().top_k
 
 

@@ -67,6 +67,7 @@ def test_uploaded_questions_are_evaluated(
     running, kept, timer, _ = page.tick(who("agent"))
     assert (running, timer.active) == ("", False)
     assert "hit@5 1.000" in kept
+    assert "Handoffs per wrong answer" in kept
     assert "<i>q" not in kept
 
 

@@ -152,7 +152,7 @@ PIECES = {
     "curated history": curated_view.history(
         CURATED, [CuratedHit(NOW, EVIL, EVIL, 0.9, "c1", "m1")], 1, WORDS
     ),
-    "found": knowledge_view.found(Retrieval(EVIL, (HIT,), 0.8, {"dense": 2.0}), 0.5, WORDS),
+    "found": knowledge_view.found(Retrieval(EVIL, (HIT,), 0.8, {"dense": 2.0}), WORDS),
     "list": transcripts_view.conversations([conversation()], 1, WORDS, page=1, page_size=20),
     "transcript": transcripts_view.conversation(
         conversation(customer={"name": EVIL}), [message(Role.CUSTOMER), WITH_BACKGROUND], WORDS

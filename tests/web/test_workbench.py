@@ -26,6 +26,8 @@ FIELDS = {
     "fusion": "rank",
     "word_weight": "2.5",
     "per_document": "1",
+    "handoffs_per_wrong_answer": "3",
+    "relevance_threshold": "",
 }
 
 
@@ -197,3 +199,24 @@ def test_searches_are_found_by_their_words(
     assert "<tr>" not in page.submit(event(form="searches", q="zeppelin", language="zh"), who)[3]
     assert page.act({"q": "zeppelin"}, event(act="page", page="1"), who)[3].count("<tr>") == 2
     assert "alert" in page.submit(event(form="searches"), request(tokens["knowledge"]))[0]
+
+
+def test_dial_moves_the_live_threshold(
+    client: TestClient, services: Services, tokens: dict[str, str]
+) -> None:
+    head = as_role(tokens, "knowledge")
+    dial = {"handoffs_per_wrong_answer": 4, "relevance_threshold": None}
+    client.put("/api/v1/search/settings", json=dial, headers=head)
+    assert services.retriever.search("gift wrapping").threshold == 0.8
+    client.put("/api/v1/search/settings", json={"relevance_threshold": 0.1}, headers=head)
+    assert services.retriever.search("gift wrapping").threshold == 0.1
+
+
+def test_page_shows_threshold_and_dial(page: WorkbenchPage, tokens: dict[str, str]) -> None:
+    _, form, results, *_ = page.submit(
+        event(form="workbench", **FIELDS), request(tokens["knowledge"])
+    )
+    assert 'name="handoffs_per_wrong_answer" value="3"' in form
+    assert "threshold 0.75" in results
+    bad = event(form="workbench", **FIELDS | {"handoffs_per_wrong_answer": "-1"})
+    assert "alert" in page.submit(bad, request(tokens["knowledge"]))[0]

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from bot.assembly import Services
-from knowledge.search_settings import MAX_CANDIDATES, MAX_TOP_K, RetrievalOptions
+from knowledge.search_settings import MAX_CANDIDATES, MAX_HANDOFFS, MAX_TOP_K, RetrievalOptions
 from knowledge.terms import MAX_GROUPS, MAX_WORDS
 from web.dependencies import DocumentWriter, Searcher, ServicesDep
 from web.errors import HttpProblem
@@ -19,7 +19,10 @@ _Word = Annotated[str, Field(max_length=200)]
 
 
 class SearchSettingsIn(BaseModel):
-    """Search settings; what is left out stays as it is in force."""
+    """Search settings; what is left out stays as it is in force.
+
+    A `relevance_threshold` of null lets it follow from `handoffs_per_wrong_answer` again.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -28,6 +31,8 @@ class SearchSettingsIn(BaseModel):
     fusion: Literal["learned", "rank"] | None = None
     word_weight: float | None = Field(None, ge=0, le=10)
     per_document: int | None = Field(None, ge=0, le=MAX_TOP_K)
+    handoffs_per_wrong_answer: float | None = Field(None, ge=0, le=MAX_HANDOFFS)
+    relevance_threshold: float | None = Field(None, ge=0, le=1)
 
 
 class TryIn(BaseModel):
@@ -93,4 +98,6 @@ def save_terms(terms: TermsIn, user: DocumentWriter, services: ServicesDep) -> d
 
 def _options(services: Services, settings: SearchSettingsIn) -> RetrievalOptions:
     values = settings.model_dump(exclude_none=True)
+    if "relevance_threshold" in settings.model_fields_set:
+        values["relevance_threshold"] = settings.relevance_threshold
     return services.retriever.settings.changed(values)

@@ -71,8 +71,7 @@ class CompanyPage:
         return CompanyProfile(suggestions=tuple(kept), **texts)
 
     def _is_answered(self, question: str) -> bool:
-        found = self._services.retriever.search(question[:MAX_TEXT_CHARS])
-        return bool(found.relevance >= self._services.settings.chat.relevance_threshold)
+        return self._services.retriever.search(question[:MAX_TEXT_CHARS]).is_relevant
 
     def _form(self) -> str:
         profiles = {one: self._services.company.get(one) for one in LANGUAGES}

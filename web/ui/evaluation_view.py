@@ -5,6 +5,7 @@ from typing import Any
 
 from knowledge.eval_runs import Change, EvalRun, compare
 from knowledge.types import Job, JobState
+from web.dial_report import COLUMNS, dial_rows
 from web.ui.markup import Words, button, escape, moment, table
 
 OPEN = (JobState.QUEUED, JobState.RUNNING)
@@ -132,7 +133,21 @@ def _details(report: Mapping[str, Any], words: Words) -> str:
         if rejected is not None
         else ""
     )
-    return table(words("runs_details"), [*headings, *figures], rows) + line
+    return table(words("runs_details"), [*headings, *figures], rows) + line + dial(report, words)
+
+
+def dial(report: Mapping[str, Any], words: Words) -> str:
+    """Returns what share is refused and wrongly answered for several costs of a wrong answer."""
+    shown = dial_rows(report)
+    if not shown:
+        return ""
+    figures = {name: report["relevance"].get(name) for name in ("auc", "ece", "brier")}
+    told = {name: "–" if value is None else f"{value:.2f}" for name, value in figures.items()}
+    rows = [tuple(map(escape, row)) for row in shown]
+    return (
+        table(words("dial_title"), [words(name) for name in COLUMNS], rows)
+        + f'<p class="k-label">{words("dial_quality", **told)}</p>'
+    )
 
 
 def _change(change: Change, words: Words) -> tuple[str, ...]:

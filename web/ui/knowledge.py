@@ -142,8 +142,7 @@ class KnowledgePage:
             retrieval = self._services.retriever.search(form.get("q", "").strip(), top_k=wanted)
         except EXPECTED as error:
             return self._desk.line(error)
-        threshold = self._services.settings.chat.relevance_threshold
-        return knowledge_view.found(retrieval, threshold, self.words)
+        return knowledge_view.found(retrieval, self.words)
 
     def _act(self, press: Mapping[str, str], request: gr.Request, form: Form | None) -> View:
         act = press.get("act", "")

@@ -75,9 +75,9 @@ def search_form(words: Words) -> str:
     )
 
 
-def found(retrieval: Retrieval, threshold: float, words: Words) -> str:
+def found(retrieval: Retrieval, words: Words) -> str:
     """Returns what the live retriever found, with every stage's score and time."""
-    enough = retrieval.relevance >= threshold
+    enough, threshold = retrieval.is_relevant, retrieval.threshold
     verdict = words("relevant" if enough else "not_relevant")
     summary = words(
         "relevance_line", relevance=f"{retrieval.relevance:.2f}", threshold=f"{threshold:.2f}"

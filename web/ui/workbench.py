@@ -136,6 +136,7 @@ class WorkbenchPage:
             above = searches_view.opened(recorded, self.words)
             found = {
                 "relevance": recorded.relevance,
+                "threshold": recorded.threshold,
                 "timings_ms": recorded.timings_ms or {},
                 "hits": recorded.hits,
                 "candidates": recorded.candidates,
@@ -150,6 +151,7 @@ class WorkbenchPage:
         found = self._services.retriever.search(query, options=options)
         shown = {
             "relevance": found.relevance,
+            "threshold": found.threshold,
             "timings_ms": found.timings_ms,
             "hits": [asdict(hit) | {"text": hit.chunk.text} for hit in found.hits],
             "candidates": found.candidates,
@@ -172,6 +174,8 @@ class WorkbenchPage:
                 fusion="rank" if form["fusion"] == "rank" else "learned",
                 word_weight=float(form["word_weight"]),
                 per_document=int(form["per_document"]),
+                handoffs_per_wrong_answer=float(form["handoffs_per_wrong_answer"]),
+                relevance_threshold=_optional(form["relevance_threshold"]),
             )
         except (KeyError, ValueError):
             return None
@@ -205,3 +209,7 @@ def build_workbench(context: WebContext, language: UiLanguage) -> gr.Blocks:
         for event in (submitted, acted):
             event.then(None, js="() => window.kefuTop()", api_visibility="private")
     return blocks
+
+
+def _optional(value: str) -> float | None:
+    return float(value) if value.strip() else None

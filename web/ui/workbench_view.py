@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from knowledge.search_settings import MAX_CANDIDATES, MAX_TOP_K, RetrievalOptions
+from knowledge.search_settings import MAX_CANDIDATES, MAX_HANDOFFS, MAX_TOP_K, RetrievalOptions
 from knowledge.types import Candidate
 from web.ui.knowledge_view import timings
 from web.ui.markup import Words, button, escape, notice, table
@@ -39,6 +39,15 @@ def settings_form(asked: Asked, tried: RetrievalOptions, words: Words, *, may_ap
         + _fusion(tried, words)
         + _number("word_weight", tried.word_weight, words, low=0, high=10, step="any")
         + _number("per_document", tried.per_document, words, low=0, high=MAX_TOP_K)
+        + _number(
+            "handoffs_per_wrong_answer",
+            tried.handoffs_per_wrong_answer,
+            words,
+            low=0,
+            high=MAX_HANDOFFS,
+            step="any",
+        )
+        + _threshold(tried, words)
         + f'</div><div class="k-row"><button class="k-button k-primary">'
         f"{words('workbench_compare')}</button>{apply}</div></form>"
     )
@@ -47,6 +56,8 @@ def settings_form(asked: Asked, tried: RetrievalOptions, words: Words, *, may_ap
 def side(title: str, found: Mapping[str, Any], words: Words) -> str:
     """Returns one column: every hit with each stage's rank and score, and the times."""
     answers = words("workbench_answers", value=f"{found['relevance']:.2f}")
+    if found["threshold"] is not None:
+        answers += " · " + words("workbench_threshold", value=f"{found['threshold']:.2f}")
     hits = "".join(_hit(hit, words) for hit in found["hits"])
     body = f'<ol class="k-hits">{hits}</ol>' if hits else f"<p>{words('no_hits')}</p>"
     return (
@@ -114,10 +125,20 @@ def _stage(rank: int | None, score: float | None, words: Words) -> str:
     return words.plain("workbench_stage", rank=rank, score=f"{score:.3f}")
 
 
-def _number(name: str, value: float, words: Words, *, low: int, high: int, step: str = "1") -> str:
+def _number(
+    name: str, value: float, words: Words, *, low: float, high: float, step: str = "1"
+) -> str:
     return (
         f'<label><span>{words("workbench_" + name)}</span><input type="number" name="{name}" '
-        f'value="{value:g}" min="{low}" max="{high}" step="{step}" required></label>'
+        f'value="{value:g}" min="{low:g}" max="{high:g}" step="{step}" required></label>'
+    )
+
+
+def _threshold(tried: RetrievalOptions, words: Words) -> str:
+    given = "" if tried.relevance_threshold is None else f"{tried.relevance_threshold:g}"
+    return (
+        f'<label><span>{words("workbench_relevance_threshold")}</span><input type="number" '
+        f'name="relevance_threshold" value="{given}" min="0" max="1" step="any"></label>'
     )
 
 
