@@ -220,3 +220,19 @@ def test_page_shows_threshold_and_dial(page: WorkbenchPage, tokens: dict[str, st
     assert "threshold 0.75" in results
     bad = event(form="workbench", **FIELDS | {"handoffs_per_wrong_answer": "-1"})
     assert "alert" in page.submit(bad, request(tokens["knowledge"]))[0]
+
+
+def test_search_can_be_limited_to_documents(
+    client: TestClient, services: Services, tokens: dict[str, str]
+) -> None:
+    head = as_role(tokens, "agent")
+    note = services.documents.find_by_name("note.md")
+    assert note is not None
+    for only in ({"document_id": note.id}, {"format": "md", "document_id": note.id}):
+        answer = client.get("/api/v1/search", params={"q": "returns", **only}, headers=head)
+        assert {hit["document"] for hit in answer.json()["hits"]} == {"note.md"}
+    for only in ({"tag": "none"}, {"format": "pdf"}, {"changed_to": "2001-01-01T00:00:00Z"}):
+        answer = client.get("/api/v1/search", params={"q": "returns", **only}, headers=head)
+        assert answer.json()["hits"] == []
+    refused = client.get("/api/v1/search", params={"q": "a", "changed_to": "soon"}, headers=head)
+    assert refused.status_code == 422
