@@ -12,7 +12,7 @@ from starlette.requests import Request
 from bot.accounts import StaffRole
 from bot.assembly import Services
 from knowledge.eval_runs import EvalRunStore
-from tests.web.kit import RETURNS
+from tests.web.kit import RETURNS, settle
 from web.ui.evaluation import EvaluationPage
 from web.ui.knowledge import Picked
 
@@ -63,7 +63,7 @@ def test_uploaded_questions_are_evaluated(
     assert "<progress" in running
     assert timer.active
     assert not files[0].path.exists()
-    services.worker.run_until_idle()
+    settle(services)
     running, kept, timer, _ = page.tick(who("agent"))
     assert (running, timer.active) == ("", False)
     assert "hit@5 1.000" in kept

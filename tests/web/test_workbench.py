@@ -236,3 +236,28 @@ def test_search_can_be_limited_to_documents(
         assert answer.json()["hits"] == []
     refused = client.get("/api/v1/search", params={"q": "a", "changed_to": "soon"}, headers=head)
     assert refused.status_code == 422
+
+
+def test_page_searches_in_some_documents_only(
+    page: WorkbenchPage, services: Services, tokens: dict[str, str]
+) -> None:
+    who = request(tokens["agent"])
+    only = FIELDS | {"q": "gift wrapping returns", "in_document": "note.md"}
+    _, form, results, *_ = page.submit(event(form="workbench", **only), who)
+    assert "<details open>" in form
+    assert 'name="in_document" value="note.md"' in form
+    assert ("note.md" in results, "returns.md" in results) == (True, False)
+    none = event(form="workbench", **FIELDS | {"in_tags": "secret, none", "in_to": "2001-01-01"})
+    assert "No passage" in page.submit(none, who)[2]
+    assert "<details open>" not in page.open(who)[2]
+
+
+@pytest.mark.parametrize(
+    "bad", [{"in_document": "<b>gone.md"}, {"in_from": "soon"}, {"in_tags": "a," * 60}]
+)
+def test_page_explains_a_bad_filter(
+    page: WorkbenchPage, tokens: dict[str, str], bad: dict[str, str]
+) -> None:
+    shown = page.submit(event(form="workbench", **FIELDS | bad), request(tokens["agent"]))[0]
+    assert "alert" in shown
+    assert "<b>" not in shown

@@ -91,11 +91,11 @@ def framed(table: str, total: int, page: int, words: Words) -> str:
 
 
 def _filter(form: Form) -> DocumentFilter:
-    until = _day(form.get("date_to", ""))
+    until = day(form.get("date_to", ""))
     fields: dict[str, object] = {name: form[name] for name in _CHOICES if form.get(name)}
     fields |= {
         "q": form.get("q", "").strip(),
-        "updated_from": _day(form.get("date_from", "")),
+        "updated_from": day(form.get("date_from", "")),
         "updated_to": until + timedelta(days=1) if until else None,
         "page_size": PAGE_SIZE,
     }
@@ -105,7 +105,7 @@ def _filter(form: Form) -> DocumentFilter:
         raise HttpProblem("invalid") from None
 
 
-def _day(text: str) -> datetime | None:
+def day(text: str) -> datetime | None:
     """Reads a date field; a day begins at midnight UTC."""
     if not text:
         return None

@@ -10,6 +10,10 @@ from web.ui.transcripts_view import facts, select
 #: The outcomes that a search can have.
 ACTIONS = ("answer", "refuse", "clarify", "none")
 _TITLE_CHARS = 120
+_SETTINGS = (
+    *("top_k", "candidates", "fusion", "word_weight", "per_document"),
+    *("handoffs_per_wrong_answer", "relevance_threshold"),
+)
 
 
 def filters(form: Mapping[str, str], words: Words) -> str:
@@ -107,8 +111,8 @@ def _relevance(one: RecordedRetrieval) -> str:
 def _settings(settings: Mapping[str, Any], words: Words) -> str:
     parts = (
         f"{words('workbench_' + name)}: {_value(name, settings[name], words)}"
-        for name in ("top_k", "candidates", "fusion", "word_weight", "per_document")
-        if name in settings
+        for name in _SETTINGS
+        if settings.get(name) is not None
     )
     return " · ".join(parts) or "–"
 

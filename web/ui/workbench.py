@@ -18,7 +18,7 @@ from knowledge.terms import parse_terms
 from web.dependencies import WebContext
 from web.errors import HttpProblem
 from web.security import may
-from web.ui import searches_view
+from web.ui import search_filter, searches_view
 from web.ui import workbench_view as view
 from web.ui.markup import notice
 from web.ui.searches import SearchList
@@ -100,22 +100,28 @@ class WorkbenchPage:
         tried = self._tried(form)
         if tried is None:
             return notice(self.words("workbench_invalid"), kind="error"), _SAME, _SAME
+        asked = self._asked(form)
         line = ""
         if form.get("go") == "apply":
             user = self._desk.user(request, "documents.write")
             apply_settings(self._services, tried, actor=user.name)
             line = view.applied(self.words)
-        asked = view.Asked(form.get("q", "").strip()[:_MAX_QUERY_CHARS], form.get("record", ""))
         recorded = self._recorded(asked, user)
-        return line, self._form(asked, tried, user), self._compare(asked.query, tried, recorded)
+        return line, self._form(asked, tried, user), self._compare(asked, tried, recorded)
 
     def _open_recorded(self, message_id: str, user: User) -> tuple[Any, Any, Any]:
         recorded = recorded_retrieval(self._services.engine, message_id)
         if recorded is None:
             return notice(self.words("workbench_gone"), kind="error"), _SAME, _SAME
         live = self._live()
-        form = self._form(view.Asked(recorded.query, message_id), live, user)
-        return "", form, self._compare(recorded.query, live, recorded)
+        asked = view.Asked(recorded.query, message_id)
+        return "", self._form(asked, live, user), self._compare(asked, live, recorded)
+
+    def _asked(self, form: Mapping[str, str]) -> view.Asked:
+        query = form.get("q", "").strip()[:_MAX_QUERY_CHARS]
+        chosen = {name: form[name] for name in search_filter.FIELDS if form.get(name)}
+        only = search_filter.read(chosen, self._services.documents)
+        return view.Asked(query, form.get("record", ""), chosen, only)
 
     def _recorded(self, asked: view.Asked, user: User) -> RecordedRetrieval | None:
         """The search that the form was opened with, while its question still stands there."""
@@ -125,10 +131,10 @@ class WorkbenchPage:
         return recorded if recorded and recorded.query == asked.query else None
 
     def _compare(
-        self, query: str, tried: RetrievalOptions, recorded: RecordedRetrieval | None
+        self, asked: view.Asked, tried: RetrievalOptions, recorded: RecordedRetrieval | None
     ) -> str:
         """Shows a search as it was, by the settings in force and by those tried."""
-        if not query:
+        if not asked.query:
             return ""
         live = self._live()
         above, sides = "", []
@@ -142,13 +148,15 @@ class WorkbenchPage:
                 "candidates": recorded.candidates,
             }
             sides.append(view.side(self.words("workbench_recorded"), found, self.words))
-        sides.append(self._side("workbench_live", query, live))
+        sides.append(self._side("workbench_live", asked, live))
         if recorded is None or tried != live:
-            sides.append(self._side("workbench_tried", query, tried))
-        return above + view.columns(*sides)
+            sides.append(self._side("workbench_tried", asked, tried))
+        note = f'<p class="k-label">{self.words("only_note")}</p>' if asked.only else ""
+        return above + note + view.columns(*sides)
 
-    def _side(self, title: str, query: str, options: RetrievalOptions) -> str:
-        found = self._services.retriever.search(query, options=options)
+    def _side(self, title: str, asked: view.Asked, options: RetrievalOptions) -> str:
+        search = self._services.retriever.search
+        found = search(asked.query, options=options, only=asked.only)
         shown = {
             "relevance": found.relevance,
             "threshold": found.threshold,
@@ -185,7 +193,8 @@ class WorkbenchPage:
 
     def _form(self, asked: view.Asked, tried: RetrievalOptions, user: User) -> str:
         may_apply = may(user, "documents.write")
-        return view.settings_form(asked, tried, self.words, may_apply=may_apply)
+        only = search_filter.fields(asked.fields, self._services.documents.list(), self.words)
+        return view.settings_form(asked, tried, self.words, may_apply=may_apply, only=only)
 
 
 def build_workbench(context: WebContext, language: UiLanguage) -> gr.Blocks:

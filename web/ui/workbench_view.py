@@ -1,9 +1,10 @@
 """HTML of the workbench page; whatever comes from people or documents is escaped."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from knowledge.search_filter import SearchFilter
 from knowledge.search_settings import MAX_CANDIDATES, MAX_HANDOFFS, MAX_TOP_K, RetrievalOptions
 from knowledge.types import Candidate
 from web.ui.knowledge_view import timings
@@ -18,10 +19,22 @@ class Asked:
 
     query: str = ""
     record: str = ""  # the message's id
+    fields: Mapping[str, str] = field(default_factory=dict)  # of the filter
+    only: SearchFilter = SearchFilter()  # noqa: RUF009  # frozen
 
 
-def settings_form(asked: Asked, tried: RetrievalOptions, words: Words, *, may_apply: bool) -> str:
-    """Returns the question and the settings to try."""
+def settings_form(
+    asked: Asked, tried: RetrievalOptions, words: Words, *, may_apply: bool, only: str
+) -> str:
+    """Returns the question, which documents to search in and the settings to try.
+
+    Args:
+        asked: What stands in the form.
+        tried: The settings that stand in the form.
+        words: The page's language.
+        may_apply: Whether to offer to put them in force.
+        only: The fields of the filter as HTML.
+    """
     apply = (
         f'<button class="k-button" name="go" value="apply">{words("workbench_apply")}</button>'
         + button("reset", words("workbench_reset"), kind="k-quiet")
@@ -32,7 +45,7 @@ def settings_form(asked: Asked, tried: RetrievalOptions, words: Words, *, may_ap
         f'<form data-form="workbench"><p class="k-label">{words("workbench_help")}</p>'
         f'<label><span>{words("search_query")}</span><input name="q" maxlength="4000" '
         f'value="{escape(asked.query)}"></label>'
-        f'<input type="hidden" name="record" value="{escape(asked.record)}">'
+        f'<input type="hidden" name="record" value="{escape(asked.record)}">{only}'
         '<div class="k-columns">'
         + _number("top_k", tried.top_k, words, low=1, high=MAX_TOP_K)
         + _number("candidates", tried.candidates, words, low=1, high=MAX_CANDIDATES)
