@@ -51,7 +51,8 @@ from knowledge.parsing.limits import ParseLimits
 from knowledge.parsing.running import ChildParsing
 from knowledge.part_vectors import PartVectors, load_part_vectors
 from knowledge.preview import Previewer
-from knowledge.relevance import RelevanceModel
+from knowledge.relevance_file import NAME as RELEVANCE_FILE
+from knowledge.relevance_file import RelevanceFile
 from knowledge.retrieval import HybridRetriever, RetrievalOptions
 from knowledge.search_indexes import SearchIndexes
 from knowledge.sources import SourceStore
@@ -345,7 +346,7 @@ def open_search(
         indexes,
         embedder=serving,
         options=retrieval_options(settings),
-        relevance=RelevanceModel.load(),
+        relevance=RelevanceFile(settings.data_dir / RELEVANCE_FILE, embedder=embedder.id),
         fusion=LearnedFusion.load(),
     )
     documents = DocumentStore(engine, uploads_dir=_uploads(settings))

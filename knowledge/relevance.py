@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from importlib.resources import files
 from math import exp
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -72,6 +72,19 @@ def features(evidence: Evidence) -> tuple[float, ...]:
         sum(code not in found for code in codes) / (len(codes) or 1),
         float(foreign),
     )
+
+
+class Relevance(Protocol):
+    """Judges what a search found."""
+
+    @property
+    def embedder(self) -> str:
+        """Id of the embedder whose cosines it understands."""
+        ...
+
+    def predict(self, values: Sequence[float]) -> float:
+        """Returns the probability in [0, 1] that the best passages answer the query."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

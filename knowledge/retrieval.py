@@ -21,7 +21,7 @@ from knowledge.expansion import Expansion, expand
 from knowledge.fusion import LearnedFusion, Signs, reciprocal_rank_fusion
 from knowledge.live_chunks import LiveChunk, load_live
 from knowledge.pins import lift_pinned
-from knowledge.relevance import N_PASSAGES, Evidence, RelevanceModel, features, word_share
+from knowledge.relevance import N_PASSAGES, Evidence, Relevance, features, word_share
 from knowledge.search_filter import Scope, SearchFilter, nearest, open_scope
 from knowledge.search_indexes import SearchIndexes
 from knowledge.search_settings import RetrievalOptions, SearchSettings
@@ -95,7 +95,7 @@ class HybridRetriever:
         *,
         embedder: Embedder,
         options: RetrievalOptions,
-        relevance: RelevanceModel,
+        relevance: Relevance,
         fusion: LearnedFusion | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -111,6 +111,11 @@ class HybridRetriever:
             logger.warning(
                 "relevance was fitted for embedder %s, not %s", relevance.embedder, embedder.id
             )
+
+    @property
+    def embedder_id(self) -> str:
+        """Id of the embedder that questions are searched with."""
+        return self._embedder.id
 
     def search(
         self,

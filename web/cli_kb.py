@@ -8,6 +8,7 @@ import typer
 
 from knowledge.types import OnDuplicate, Schedule, SourceKind
 from web import cli_archive, cli_conflicts, cli_sources
+from web.cli_calibrate import calibrate
 from web.cli_eval import evaluate
 from web.console import CommandError, database, print_json, print_table, settings_in_force, tell
 
@@ -21,6 +22,7 @@ app.command("sources")(cli_sources.sources)
 app.command("export")(cli_archive.export)
 app.command("import")(cli_archive.restore)
 app.command("eval")(evaluate)
+app.command("calibrate")(calibrate)
 app.command("conflicts")(cli_conflicts.conflicts)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
