@@ -7,6 +7,7 @@ known ones are recognised here by their wording; one that is not is shown as it 
 import re
 
 from bot.catalogue import Catalogue
+from web.fetch_reasons import FETCHING
 
 #: The first that fits names the text `reasons.<key>`; groups are its placeholders.
 _KNOWN = tuple(
@@ -54,8 +55,29 @@ _KNOWN = tuple(
         (r"is no filled FAQ template", "faq_no_template"),
         (r"has no columns called 'question' and 'answer'", "faq_no_columns"),
         (r"holds more than (?P<limit>\d[\d,]*) questions", "faq_many_rows"),
+        (r"^Page (?P<page>\d+) of .+ is damaged;", "broken_page"),
         (r"is damaged(?: and cannot be|;)", "broken"),
         (r"No file of .+ could be taken in", "bundle_nothing"),
+        (r"is protected against copying;", "copy_protected"),
+        (r"is not valid JSON at line (?P<line>\d+) ", "bad_json"),
+        (r"nests its values more than (?P<limit>\d+) levels deep;", "nested_records"),
+        (r"is not a readable table \(.*, line (?P<line>\d+)\);", "bad_table"),
+        (r"spreads over more than (?P<limit>\d[\d,]*) cells", "many_cells"),
+        (r"holds no e-mail with a text;", "no_mail"),
+        (r"holds no HTML that can be read;", "no_html"),
+        (r"holds XML with a document type", "xml_type"),
+        (r"^Reading .+ needs more memory than allowed;", "out_of_memory"),
+        (r"^Reading the file took more than (?P<seconds>\d+) s", "too_slow"),
+        (r"^The program that reads files crashed on this one;", "parser_crashed"),
+        (r"cannot be read \(\w+\)", "unreadable"),
+        (r"^The uploaded file is gone;", "upload_gone"),
+        (r"^Expected a file name such as", "file_name"),
+        (r"^Another document is already called '(?P<name>.*)';", "name_taken"),
+        (r"^Cancelled before it was finished", "cancelled"),
+        (r"^Stopped after (?P<n>\d+) attempts", "gave_up"),
+        (r"^Unexpected \w+; see the server's log", "unexpected"),
+        (r"^A (?:newer upload|document) of .+ took its place", "superseded"),
+        *FETCHING,
     )
 )
 

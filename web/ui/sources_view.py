@@ -66,7 +66,7 @@ def pages(source: Source, shown: Sequence[SourcePage], words: Words) -> str:
     """Returns a source's pages, those with problems first, in the panel at the side."""
     items = "".join(
         f'<li><div class="k-passage k-url">{escape(page.url)}</div>'
-        + (f'<p class="k-reason">{escape(page.error)}</p>' if page.error else "")
+        + (f'<p class="k-reason">{words.reason(page.error)}</p>' if page.error else "")
         + "</li>"
         for page in shown
     )
@@ -94,7 +94,7 @@ def _status(source: Source, job: Job | None, words: Words) -> str:
         return f'<span class="k-badge k-off">{words("source_never")}</span>'
     if source.error is not None:
         badge = f'<span class="k-badge k-bad">{words("source_failed")}</span>'
-        return f'{badge}<p class="k-reason">{escape(source.error)}</p>'
+        return f'{badge}<p class="k-reason">{words.reason(source.error)}</p>'
     troubled = source.n_failed + source.n_missing > 0
     text = words("source_troubled") if troubled else words("source_well")
     counts = words(
