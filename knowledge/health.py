@@ -9,11 +9,12 @@ _FEW_WORDS = 5
 
 
 class Health(StrEnum):
-    """The most urgent thing to know; FAILED comes with the document's error."""
+    """The most urgent thing to know; FAILED and SKIPPED come with the document's error."""
 
     OK = "ok"
     PENDING = "pending"
     FAILED = "failed"
+    SKIPPED = "skipped"
     ARCHIVED = "archived"
     EXPIRED = "expired"
     NOT_YET = "not_yet"
@@ -33,6 +34,7 @@ def health_of(document: Document, *, now: datetime, stale_after_days: int) -> He
     checks = (
         (document.archived_at is not None, Health.ARCHIVED),
         (document.status is DocumentStatus.FAILED, Health.FAILED),
+        (document.status is DocumentStatus.SKIPPED, Health.SKIPPED),
         (document.expires_at is not None and document.expires_at <= now, Health.EXPIRED),
         (document.effective_from is not None and document.effective_from > now, Health.NOT_YET),
         (document.status is not DocumentStatus.READY, Health.PENDING),

@@ -22,6 +22,9 @@ REBUILD = "rebuild"
 SYNC = "sync"
 EVALUATE = "evaluate"
 
+#: The stage of a job whose file was not taken in, as its upload asked for.
+SKIPPED = "skipped"
+
 MAX_ATTEMPTS = 3
 LEASE_S = 15.0
 
@@ -150,6 +153,15 @@ class JobStore:
             row = _row(session, claim.job.id)
             _fail(session, row, error)
 
+    def skip(self, claim: Claim, reason: str) -> None:
+        """Ends the job of a file that is not to be taken in, as its upload asked for."""
+        with Session(self._engine) as session, session.begin():
+            advance(session, claim)
+            row = _row(session, claim.job.id)
+            _end(row, JobState.CANCELLED, reason)
+            row.stage = SKIPPED
+            _settle_document(session, row, reason, never_ready=DocumentStatus.SKIPPED)
+
     def release(self, claim: Claim) -> None:
         """Gives the job back, for a worker that has to stop; this attempt does not count."""
         with Session(self._engine) as session, session.begin():
@@ -237,9 +249,8 @@ def cancel_job(session: Session, row: JobRow, *, reason: str = _CANCELLED) -> No
     """Cancels an open job within the caller's transaction and drops its half-made chunks."""
     if row.state not in _OPEN:
         return
-    row.state, row.error, row.cancel_requested = JobState.CANCELLED, reason, True
-    row.lease_owner = row.lease_until = None
-    row.updated_at = datetime.now(UTC)
+    row.cancel_requested = True
+    _end(row, JobState.CANCELLED, reason)
     _settle_document(session, row, reason)
 
 
@@ -260,13 +271,23 @@ def drop_staged(session: Session, document: DocumentRow) -> None:
 
 
 def _fail(session: Session, row: JobRow, error: str) -> None:
-    row.state, row.error = JobState.FAILED, error
-    row.lease_owner = row.lease_until = None
-    row.updated_at = datetime.now(UTC)
+    _end(row, JobState.FAILED, error)
     _settle_document(session, row, error)
 
 
-def _settle_document(session: Session, row: JobRow, error: str) -> None:
+def _end(row: JobRow, state: JobState, error: str) -> None:
+    row.state, row.error = state, error
+    row.lease_owner = row.lease_until = None
+    row.updated_at = datetime.now(UTC)
+
+
+def _settle_document(
+    session: Session,
+    row: JobRow,
+    error: str,
+    *,
+    never_ready: DocumentStatus = DocumentStatus.FAILED,
+) -> None:
     """Records why the newest job of a document ended; an older version stays ready."""
     document = _live_document(session, row)
     if document is None or document.job_id != row.id:
@@ -274,7 +295,7 @@ def _settle_document(session: Session, row: JobRow, error: str) -> None:
     if document.version == row.payload.get("version"):
         return  # stopped after the switch: nothing is missing
     drop_staged(session, document)
-    document.status = DocumentStatus.READY if document.version else DocumentStatus.FAILED
+    document.status = DocumentStatus.READY if document.version else never_ready
     document.error = error
     document.updated_at = datetime.now(UTC)
 

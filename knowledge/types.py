@@ -85,6 +85,7 @@ class DocumentStatus(StrEnum):
     PROCESSING = "processing"
     READY = "ready"
     FAILED = "failed"
+    SKIPPED = "skipped"  # never taken in, as its upload asked for: another one says the same
 
 
 class Visibility(StrEnum):

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from knowledge.embedding import Embedder
-from knowledge.errors import KnowledgeError
+from knowledge.errors import DuplicateText, KnowledgeError
 from knowledge.ingest_job import ingest
 from knowledge.job_run import IngestionOptions, JobRun, WorkerStopping
 from knowledge.jobs import EVALUATE, INGEST, REBUILD, SYNC, Claim, JobLost, JobStore
@@ -142,6 +142,8 @@ class IngestionWorker:
             raise
         except WorkerStopping:
             self._jobs.release(claim)
+        except DuplicateText as error:
+            self._jobs.skip(claim, str(error))
         except KnowledgeError as error:
             logger.info("job %s failed: %s", claim.job.id, type(error).__name__)
             self._jobs.fail(claim, str(error))

@@ -175,13 +175,18 @@ def _find(stores: "KnowledgeStores", name: str) -> "Document":
 
 def _report(loaded: "list[Loaded]", jobs: "list[Job]") -> None:
     """Prints a line a file; fails when any of them did."""
+    from knowledge.jobs import SKIPPED
+
     ended = {job.id: job for job in jobs}
     n_failed = 0
     for item in loaded:
         job = ended.get(item.job_id) if item.job_id is not None else None
         error = item.error or (job.error if job is not None else None)
         state = "refused" if item.job_id is None else job.state.value if job else "queued"
-        typer.echo(f"{item.name}: {state}" + (f" ({error})" if error else ""), err=bool(error))
-        n_failed += bool(error) or state in ("failed", "cancelled")
+        if job is not None and job.stage == SKIPPED:
+            state = SKIPPED
+        is_wrong = state != SKIPPED and (bool(error) or state in ("failed", "cancelled"))
+        typer.echo(f"{item.name}: {state}" + (f" ({error})" if error else ""), err=is_wrong)
+        n_failed += is_wrong
     if n_failed:
         raise CommandError(f"{n_failed} of {len(loaded)} files could not be added.")

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 from knowledge.document_edits import DocumentChange, DocumentEditor
 from knowledge.duplicate_marks import DuplicateMarks
 from knowledge.errors import DocumentNotFound, InvalidChange
+from knowledge.health import Health, health_of
 from knowledge.signatures import likeness, sign
 from knowledge.tables import ChunkRow, DocumentVersionRow, SignatureRow
 from knowledge.types import DocumentId, DocumentStatus, JobId, JobState, OnDuplicate
@@ -67,9 +68,10 @@ def test_skipped_duplicate_leaves_nothing_half_made(kb: KnowledgeBase) -> None:
     kb.add("first.txt", TEXT)
     skipped, job_id = take(kb, "near.txt", NEAR, "skip")
     job, document = kb.jobs.get(job_id), kb.documents.get(skipped)
-    assert job.state is JobState.FAILED
+    assert job.state is JobState.CANCELLED
     assert "% like 'first.txt'" in (job.error or "")
-    assert (document.status, document.error) == (DocumentStatus.FAILED, job.error)
+    assert (document.status, document.error) == (DocumentStatus.SKIPPED, job.error)
+    assert health_of(document, now=document.updated_at, stale_after_days=9) is Health.SKIPPED
     with Session(kb.engine) as session:
         for table in (ChunkRow, DocumentVersionRow, SignatureRow):
             mine = select(func.count()).where(table.document_id == skipped)
@@ -121,7 +123,7 @@ def test_documents_without_signature_are_compared_too(kb: KnowledgeBase) -> None
     with Session(kb.engine) as session, session.begin():
         session.execute(delete(SignatureRow))
     _, job_id = take(kb, "near.txt", NEAR, "skip")
-    assert kb.jobs.get(job_id).state is JobState.FAILED
+    assert kb.jobs.get(job_id).state is JobState.CANCELLED
 
 
 def test_keeping_both_holds_until_a_text_changes(kb: KnowledgeBase, marks: DuplicateMarks) -> None:

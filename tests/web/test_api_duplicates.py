@@ -63,9 +63,10 @@ def test_a_kept_duplicate_says_what_it_is_like(client: TestClient, token: str, f
 
 def test_a_skipped_duplicate_says_why(client: TestClient, token: str, first: str) -> None:
     job = send(client, token, "near.txt", "skip")
-    assert job["state"] == "failed"
+    assert job["state"] == "cancelled"
     assert "% like 'lamp.txt'" in job["error"]
-    assert listed(client, token)["near.txt"]["status"] == "failed"
+    found = listed(client, token)["near.txt"]
+    assert (found["status"], found["health"]) == ("skipped", "skipped")
 
 
 def test_a_replacing_duplicate_becomes_a_version(

@@ -148,6 +148,25 @@ def test_second_server_is_refused_in_one_line(slow_server: str, folder: Path) ->
     done = subprocess.run(
         [sys.executable, "-m", "web.cli", "serve", "--port", "1"],
         cwd=ROOT,
+def test_duplicates_are_skipped_from_the_command_line(
+    slow_server: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEFU_DATA_DIR", str(folder / "data"))
+    copy = folder / "copy.md"
+    copy.write_text(RETURNS)
+    add = ["kb", "add", str(copy), "--wait", "--on-duplicate"]
+    skipped = CliRunner().invoke(kefu, [*add, "skip"])
+    assert skipped.exit_code == 0, skipped.output
+    assert "copy.md: skipped (Skipped: the text is 100 % like 'returns.md'" in skipped.output
+    kept = CliRunner().invoke(kefu, [*add, "keep"])
+    assert "copy.md: succeeded\n" in kept.output
+    CliRunner().invoke(kefu, ["kb", "remove", "copy.md"])
+    replaced = CliRunner().invoke(kefu, [*add, "replace"])
+    assert "copy.md: succeeded\n" in replaced.output
+    listed = json.loads(CliRunner().invoke(kefu, ["kb", "list", "--json"]).output)
+    assert [(one["name"], one["version"]) for one in listed] == [("copy.md", 2)]
+
+
         env={**os.environ, "KEFU_DATA_DIR": str(folder / "data"), "KEFU_LOG__LEVEL": "ERROR"},
         capture_output=True,
         text=True,

@@ -129,7 +129,10 @@ def _status(document: Document, job: Job | None, words: Words) -> str:
             f'aria-label="{words("progress")}"></progress> {percent} % · {stage}</div>'
         )
     error = document.error or (job.error if job and job.state == JobState.FAILED else None)
-    return badge + (f'<p class="k-reason">{words.reason(error)}</p>' if error else "")
+    if not error:
+        return badge
+    kind = "k-soft" if document.status is DocumentStatus.SKIPPED else "k-reason"
+    return f'{badge}<p class="{kind}">{words.reason(error)}</p>'
 
 
 def _actions(document: Document, job: Job | None, words: Words, *, may_write: bool) -> str:

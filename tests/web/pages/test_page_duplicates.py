@@ -49,7 +49,10 @@ def test_a_duplicate_is_marked_with_its_buttons(
 def test_skipped_files_show_the_reason(
     page: KnowledgePage, manager: gr.Request, first: DocumentId, tmp_path: Path
 ) -> None:
-    assert "100 % like &#x27;la&lt;m&gt;p.txt&#x27;" in send(page, manager, tmp_path, "skip")
+    shown = send(page, manager, tmp_path, "skip")
+    assert "100 % like &#x27;la&lt;m&gt;p.txt&#x27;" in shown
+    assert "skipped</span>" in shown
+    assert "k-reason" not in shown
 
 
 def test_the_reason_reads_chinese() -> None:
