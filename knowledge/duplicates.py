@@ -2,21 +2,21 @@
 
 Part of the ingest flow, between parsing and splitting. Only live documents that are not archived
 count, and never the document itself. Signatures are compared one by one, which takes some 40 µs
-each. Documents from before there were signatures get theirs here, once.
+each. Documents whose signature is missing or of an older format get theirs here, once.
 """
 
 import logging
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from knowledge.errors import DuplicateText
 from knowledge.ingestion import Upload, next_version
 from knowledge.job_run import JobRun
 from knowledge.jobs import advance, cancel_document_jobs
-from knowledge.signatures import Signature, likeness, sign
+from knowledge.signatures import FORMAT, Signature, likeness, sign
 from knowledge.tables import DocumentRow, DocumentVersionRow, JobRow, SignatureRow
 from knowledge.types import DocumentId, DocumentStatus, Likeness, OnDuplicate
 
@@ -126,13 +126,16 @@ def _become_version(run: JobRun, upload: Upload, like: Likeness) -> tuple[JobRun
 
 
 def _sign_missing(run: JobRun) -> None:
-    """Signs live documents that have no signature yet, each in a transaction of its own."""
+    """Signs live documents without a signature of today's format, each in its own transaction."""
+    outdated = and_(
+        SignatureRow.minhash != b"", func.substr(SignatureRow.minhash, 1, len(FORMAT)) != FORMAT
+    )
     query = (
         select(DocumentVersionRow.document_id, DocumentVersionRow.version)
         .join(DocumentRow, DocumentRow.id == DocumentVersionRow.document_id)
         .outerjoin(SignatureRow, SignatureRow.document_id == DocumentRow.id)
         .where(DocumentVersionRow.version == DocumentRow.version, *_counted())
-        .where(SignatureRow.document_id.is_(None))
+        .where(or_(SignatureRow.document_id.is_(None), outdated))
     )
     with Session(run.engine) as session:
         missing = session.execute(query).all()
@@ -144,4 +147,7 @@ def _sign_missing(run: JobRun) -> None:
                 continue
             made = sign(stored.text, check=run.check)
             advance(session, run.claim)
-            session.merge(SignatureRow(document_id=document_id, is_kept=False, **asdict(made)))
+            row = session.get(SignatureRow, document_id)
+            row = row or SignatureRow(document_id=document_id, is_kept=False)
+            row.text_sha256, row.minhash = made.text_sha256, made.minhash
+            session.add(row)

@@ -8,7 +8,7 @@ from knowledge.document_edits import DocumentChange, DocumentEditor
 from knowledge.duplicate_marks import DuplicateMarks
 from knowledge.errors import DocumentNotFound, InvalidChange
 from knowledge.health import Health, health_of
-from knowledge.signatures import likeness, sign
+from knowledge.signatures import FORMAT, likeness, sign
 from knowledge.tables import ChunkRow, DocumentVersionRow, SignatureRow
 from knowledge.types import DocumentId, DocumentStatus, JobId, JobState, OnDuplicate
 from tests.knowledge_kit import KnowledgeBase, long_text
@@ -45,6 +45,22 @@ def take(kb: KnowledgeBase, name: str, text: str, rule: str = "keep") -> tuple[D
 )
 def test_likeness_is_the_shared_part(one: str, other: str, low: float, high: float) -> None:
     assert low <= likeness(sign(one), sign(other)) <= high
+
+
+def price_list(factor: int, *, changed: int = 20) -> str:
+    """Twenty rows of many words and one figure, the first `changed` of them times `factor`."""
+    letters = "abcdefghijklmnopqrst"
+    return " ".join(
+        f"{' '.join(f'{row}word{i}word{j}' for i in letters for j in 'xyz')} costs "
+        f"{(100 + n) * (factor if n < changed else 1)} euros."
+        for n, row in enumerate(letters)
+    )
+
+
+@pytest.mark.parametrize(("changed", "low", "high"), [(20, 0.5, 0.84), (1, 0.9, 0.99)])
+def test_figures_count_more_than_words(changed: int, low: float, high: float) -> None:
+    shared = likeness(sign(price_list(1)), sign(price_list(7, changed=changed)))
+    assert low <= shared <= high
 
 
 def test_estimate_is_near_the_exact_share() -> None:
@@ -124,6 +140,19 @@ def test_documents_without_signature_are_compared_too(kb: KnowledgeBase) -> None
         session.execute(delete(SignatureRow))
     _, job_id = take(kb, "near.txt", NEAR, "skip")
     assert kb.jobs.get(job_id).state is JobState.CANCELLED
+
+
+def test_outdated_signatures_are_made_again(kb: KnowledgeBase, marks: DuplicateMarks) -> None:
+    kb.add("first.txt", TEXT)
+    near = kb.add("near.txt", NEAR)
+    marks.keep_both(near)
+    with Session(kb.engine) as session, session.begin():
+        for row in session.scalars(select(SignatureRow)):
+            row.minhash = row.minhash[1:]
+    take(kb, "third.txt", OTHER)
+    with Session(kb.engine) as session:
+        assert all(row.minhash[:1] == FORMAT for row in session.scalars(select(SignatureRow)))
+    assert marks.all() == {}
 
 
 def test_keeping_both_holds_until_a_text_changes(kb: KnowledgeBase, marks: DuplicateMarks) -> None:
