@@ -8,12 +8,12 @@ documents; one whose rows are all gone is archived, from where people can bring 
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
 from knowledge.document_edits import DocumentChange
-from knowledge.faq_template import FaqEntry
+from knowledge.faq_template import FaqEntry, question_key
 from knowledge.ingestion import Ingestor
 from knowledge.store import DocumentStore
 from knowledge.types import Document, DocumentId, SplitKind, SplitRule, Visibility
@@ -25,6 +25,10 @@ _MAX_LABEL_CHARS = 60
 _MAX_STEM_CHARS = 120
 #: Field names of a record: the splitter knows a question by its field's name.
 _FIELDS = {"zh": ("问题", "其他问法", "答案"), "en": ("question", "also asked", "answer")}
+_RECORD = re.compile(
+    r"^(?:问题|question): (.+?)(?:; (?:其他问法|also asked): (.+?))?; (?:答案|answer): ",
+    re.MULTILINE,
+)
 
 Group = tuple[str | None, Visibility, tuple[str, ...]]
 
@@ -72,6 +76,23 @@ class FaqImporter:
             self.change(one.id, DocumentChange(archived=True))
         return Imported(tuple(taken.values()), tuple(one.name for one in gone))
 
+    def known(self, name: str) -> Mapping[str, str]:
+        """Returns by `question_key` which document of another template answers a question."""
+        ours = _names_of(_stem(name))
+        others = [
+            one
+            for one in self.documents.list()
+            if one.name.endswith(_ENDING)
+            and not ours.fullmatch(one.name)
+            and one.archived_at is None
+            and one.version > 0
+        ]
+        return {
+            question_key(question): one.name
+            for one in others
+            for question in _asked(self.documents.version(one.id).text)
+        }
+
     def _submit(self, stem: str, group: Group, rows: Sequence[FaqEntry], author: str) -> DocumentId:
         language, visibility, tags = group
         name = _document_name(stem, group)
@@ -107,6 +128,13 @@ def records(rows: Sequence[FaqEntry]) -> bytes:
         record[answer] = entry.answer
         lines.append(json.dumps(record, ensure_ascii=False))
     return "\n".join(lines).encode()
+
+
+def _asked(text: str) -> Iterator[str]:
+    """Gives the questions of a document made by `records`, as they read once it is taken in."""
+    for question, phrasings in _RECORD.findall(text):
+        yield question
+        yield from phrasings.split(" | ") if phrasings else ()
 
 
 def _stem(name: str) -> str:

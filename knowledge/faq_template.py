@@ -5,8 +5,8 @@ of its rows at once. Headers may be in either language, in any order.
 """
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from io import BytesIO, StringIO
 from pathlib import PurePath
@@ -69,6 +69,7 @@ class RowProblem(StrEnum):
     LANGUAGE = "language"
     VISIBILITY = "visibility"
     DOUBLED = "doubled"
+    KNOWN = "known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +87,12 @@ class FaqEntry:
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row with what is wrong; `other` is the row that asks the same already."""
+    """A row with what is wrong; `other` is the row or the document that asks the same already."""
 
     row: int
     problem: RowProblem
     question: str
-    other: int | None = None
+    other: int | str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +111,13 @@ class _Seen:
     rows: dict[str, int] = field(default_factory=dict)
 
     def first(self, questions: Iterable[str]) -> int | None:
-        return next((self.rows[key] for q in questions if (key := _key(q)) in self.rows), None)
+        return next(
+            (self.rows[key] for q in questions if (key := question_key(q)) in self.rows), None
+        )
 
     def add(self, entry: FaqEntry) -> None:
-        for text in (entry.question, *entry.phrasings):
-            self.rows.setdefault(_key(text), entry.row)
+        for key in _keys(entry):
+            self.rows.setdefault(key, entry.row)
 
 
 def template(kind: str, language: str) -> bytes:
@@ -187,13 +190,43 @@ def check_template(name: str, data: bytes, limits: ParseLimits) -> FaqCheck:
     return FaqCheck(tuple(good), tuple(bad), ignored)
 
 
+def without_known(check: FaqCheck, known: Mapping[str, str]) -> FaqCheck:
+    """Takes out the rows whose question is answered elsewhere already.
+
+    Args:
+        check: What a template holds.
+        known: By `question_key`, the document that answers the question.
+    """
+    found = {
+        entry: next((known[key] for key in _keys(entry) if key in known), None)
+        for entry in check.entries
+    }
+    doubled = [
+        BadRow(entry.row, RowProblem.KNOWN, entry.question, name)
+        for entry, name in found.items()
+        if name is not None
+    ]
+    bad = sorted((*check.bad, *doubled), key=lambda row: row.row)
+    good = tuple(entry for entry, name in found.items() if name is None)
+    return replace(check, entries=good, bad=tuple(bad))
+
+
+def question_key(text: str) -> str:
+    """Returns what two questions have in common that differ only in case and spaces."""
+    return "".join(text.split()).casefold() if not text.isascii() else _clean(text).casefold()
+
+
+def _keys(entry: FaqEntry) -> Iterator[str]:
+    yield from map(question_key, (entry.question, *entry.phrasings))
+
+
 def _table(
     name: str, data: bytes, limits: ParseLimits
 ) -> tuple[Sequence[str], dict[int, str], list[tuple[int, list[str]]]]:
     """Returns the header, which column is which, and the numbered rows below the header."""
     for rows in _readings(name, data, limits):
         for i, cells in enumerate(rows[:_HEADER_SEARCH_ROWS]):
-            keys = [_COLUMN_OF.get(_key(cell)) for cell in cells]
+            keys = [_COLUMN_OF.get(question_key(cell)) for cell in cells]
             columns = {n: key for n, key in enumerate(keys) if key and key not in keys[:n]}
             if {"question", "answer"} <= set(columns.values()):
                 return cells, columns, list(enumerate(rows[i + 1 :], start=i + 2))
@@ -249,8 +282,10 @@ def _read_row(number: int, cells: Mapping[str, str]) -> FaqEntry | BadRow:
 def _listed(text: str, marks: str, *, but: str = "") -> tuple[str, ...]:
     for mark in marks:
         text = text.replace(mark, "\n")
-    parts = {_key(part): _clean(part) for part in reversed(text.split("\n")) if part.strip()}
-    return tuple(part for key, part in reversed(parts.items()) if key != _key(but))
+    parts = {
+        question_key(part): _clean(part) for part in reversed(text.split("\n")) if part.strip()
+    }
+    return tuple(part for key, part in reversed(parts.items()) if key != question_key(but))
 
 
 def _is_long(question: str) -> bool:
@@ -261,7 +296,3 @@ def _clean(cell: str) -> str:
     """Takes white space and the apostrophe of `safe_cell` away."""
     text = " ".join(cell.replace("\0", "").split())
     return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA_SIGNS) else text
-
-
-def _key(text: str) -> str:
-    return "".join(text.split()).casefold() if not text.isascii() else _clean(text).casefold()

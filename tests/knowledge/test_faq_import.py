@@ -5,10 +5,17 @@ import io
 import pytest
 from openpyxl import Workbook, load_workbook
 
-from knowledge.document_edits import DocumentEditor
+from knowledge.document_edits import DocumentChange, DocumentEditor
 from knowledge.errors import KnowledgeError, ParseFailed
 from knowledge.faq_import import FaqImporter, Imported
-from knowledge.faq_template import MAX_ROWS, FaqCheck, check_template, safe_cell, template
+from knowledge.faq_template import (
+    MAX_ROWS,
+    FaqCheck,
+    check_template,
+    safe_cell,
+    template,
+    without_known,
+)
 from knowledge.parsing.limits import ParseLimits
 from knowledge.types import Document, Visibility
 from tests.knowledge_kit import KnowledgeBase
@@ -177,6 +184,20 @@ def test_the_same_template_doubles_nothing(kb: KnowledgeBase, importer: FaqImpor
     again = take_in(kb, importer, ROWS)
     assert again.taken == before.taken
     assert kb.documents.get(before.taken[2]).archived_at is None
+
+
+def test_questions_of_other_templates_are_known(kb: KnowledgeBase, importer: FaqImporter) -> None:
+    take_in(kb, importer, ROWS)
+    other = HEADER + "Refund?,,Yes.,,en,\nNew?,怎么 退货？,Yes.,,en,\nReally new?,,Yes.,,en,\n"
+    found = without_known(check(other), importer.known("other.csv"))
+    assert [entry.question for entry in found.entries] == ["Really new?"]
+    assert [(bad.row, bad.problem, bad.other) for bad in found.bad] == [
+        (2, "known", "faq · en · public · returns.faq.jsonl"),
+        (3, "known", "faq · zh · public · returns.faq.jsonl"),
+    ]
+    assert importer.known("faq.xlsx") == {}
+    importer.change(kb.documents.list()[0].id, DocumentChange(archived=True))
+    assert len(importer.known("other.csv")) < 5
 
 
 def test_unlike_tags_never_share_a_name(kb: KnowledgeBase, importer: FaqImporter) -> None:

@@ -66,6 +66,8 @@ def test_a_template_is_checked_then_imported(
     settle(services)
     document = services.documents.list()[0]
     assert (document.name, document.visibility) == ("常见 · zh · staff · 退货.faq.jsonl", "staff")
+    again = page.check([picked(tmp_path, "其他.csv", FILLED.encode())], manager)[1]
+    assert "“常见 · zh · staff · 退货.faq.jsonl”中已有这个问题" in again
 
 
 def test_discarded_files_are_gone(page: FaqPage, manager: gr.Request, tmp_path: Path) -> None:

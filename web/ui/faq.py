@@ -8,7 +8,7 @@ from bot import audit
 from bot.accounts import User
 from bot.catalogue import UiLanguage
 from knowledge.faq_import import FaqImporter
-from knowledge.faq_template import FaqCheck, check_template
+from knowledge.faq_template import FaqCheck, check_template, without_known
 from knowledge.ingestion import clean_file_name
 from web.dependencies import WebContext
 from web.errors import HttpProblem
@@ -74,7 +74,8 @@ class FaqPage:
         if not files:
             raise HttpProblem("bad_request")
         name = clean_file_name(files[0].name)
-        return name, check_template(name, files[0].read(), self._limits)
+        found = check_template(name, files[0].read(), self._limits)
+        return name, without_known(found, self._importer.known(name))
 
     def _import(self, files: list[Picked] | None, user: User) -> str:
         name, found = self._read(files)
