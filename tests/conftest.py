@@ -39,6 +39,14 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of a tiny language model."""
+    from tests.tiny_model import save_tiny_model
+
+    return save_tiny_model(tmp_path_factory.mktemp("weights") / "Tiny-Base")
+
+
+@pytest.fixture(scope="session")
 def packaged_weights(request: pytest.FixtureRequest) -> Path:
     """The real chat weights, converted once and kept in pytest's cache folder."""
     from bot.llm.weights import resolve

@@ -8,6 +8,16 @@ from peft import LoraConfig, get_peft_model
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, Qwen2Config
 
+from bot.llm.local import LocalModelOptions
+
+OPTIONS = LocalModelOptions(
+    device="cpu",
+    threads=0,
+    max_active=1,
+    max_waiting=8,
+    prompt_lookup_tokens=4,
+    int8_decoding=False,
+)
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -53,11 +63,13 @@ def save_adapter(base: Path, folder: Path, *, seed: int = 1, r: int = 4) -> Path
     return folder
 
 
-def rename_targets(adapter: Path, targets: list[str]) -> None:
-    """Makes an adapter's configuration name other layers than its tensors belong to."""
+def save_forgetful_adapter(base: Path, folder: Path) -> Path:
+    """Writes one that fits by its files, but whose configuration forgets most of its tensors."""
+    adapter = save_adapter(base, folder)
     file = adapter / "adapter_config.json"
-    config = json.loads(file.read_text("utf-8")) | {"target_modules": targets}
+    config = json.loads(file.read_text("utf-8")) | {"target_modules": ["q_proj"]}
     file.write_text(json.dumps(config), "utf-8")
+    return adapter
 
 
 def _tokenizer() -> PreTrainedTokenizerFast:

@@ -19,11 +19,6 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny_model(tmp_path_factory.mktemp("weights") / "Tiny-Base")
-
-
-@pytest.fixture(scope="module")
 def loras(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("trained")
     return {n: save_adapter(base, folder / n, seed=i) for i, n in enumerate(("first", "second"))}

@@ -7,36 +7,21 @@ import pytest
 from bot.adapter_pointer import AS_SET, POINTER
 from bot.adapter_registry import AdapterRegistry, BaseModel
 from bot.errors import AdapterChangeRefused, AdapterRejected, PointerDamaged
-from bot.llm.local import LocalChatModel, LocalModelOptions
+from bot.llm.local import LocalChatModel
 from bot.served_adapters import OpenedModel, ServedAdapters, open_with_adapter
 from tests.fakes import FakeChatModel
-from tests.tiny_model import rename_targets, save_adapter, save_tiny_model
-
-OPTIONS = LocalModelOptions(
-    device="cpu",
-    threads=0,
-    max_active=1,
-    max_waiting=8,
-    prompt_lookup_tokens=4,
-    int8_decoding=False,
-)
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny_model(tmp_path_factory.mktemp("weights") / "Tiny-Base")
+from tests.tiny_model import OPTIONS, save_adapter, save_forgetful_adapter
 
 
 @pytest.fixture(scope="module")
 def loras(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Three that fit; the fourth fits by its files, but its configuration forgets its tensors."""
+    """Three that fit, and one that the model refuses."""
     folder = tmp_path_factory.mktemp("trained")
     made = {
         name: save_adapter(base, folder / name, seed=seed)
-        for seed, name in enumerate(("first", "second", "of-settings", "forgetful"))
+        for seed, name in enumerate(("first", "second", "of-settings"))
     }
-    rename_targets(made["forgetful"], ["q_proj"])
-    return made
+    return made | {"forgetful": save_forgetful_adapter(base, folder / "forgetful")}
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,27 +11,13 @@ from sqlalchemy import select
 from typer.testing import CliRunner, Result
 
 from bot.assembly import Services
-from bot.llm.local import LocalChatModel, LocalModelOptions
+from bot.llm.local import LocalChatModel
 from bot.tables import AuditRow
 from tests.fakes import FakeChatModel
-from tests.tiny_model import rename_targets, save_adapter, save_tiny_model
+from tests.tiny_model import OPTIONS, save_adapter, save_forgetful_adapter
 from tests.web.kit import bearer, build_services, is_problem, make_settings, staff_token
 from web.app import create_app
 from web.cli import app as kefu_app
-
-OPTIONS = LocalModelOptions(
-    device="cpu",
-    threads=0,
-    max_active=1,
-    max_waiting=8,
-    prompt_lookup_tokens=4,
-    int8_decoding=False,
-)
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny_model(tmp_path_factory.mktemp("weights") / "Tiny-Base")
 
 
 @pytest.fixture(scope="module")
@@ -40,23 +27,39 @@ def lora(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def forgetful(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An adapter that fits by its files, but that the model refuses."""
-    adapter = save_adapter(base, tmp_path_factory.mktemp("trained") / "forgetful")
-    rename_targets(adapter, ["q_proj"])
-    return adapter
+    """An adapter that the model refuses."""
+    return save_forgetful_adapter(base, tmp_path_factory.mktemp("trained") / "forgetful")
 
 
-@pytest.fixture
-def services(base: Path, tmp_path: Path) -> Services:
+@contextmanager
+def serving(base: Path, folder: Path) -> Iterator[TestClient]:
     model = LocalChatModel(base, adapter=None, options=OPTIONS)
-    settings = make_settings(tmp_path, llm={"weights": str(base)})
-    return build_services(settings, model)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def client(services: Services) -> Iterator[TestClient]:
+    settings = make_settings(folder, llm={"weights": str(base)})
+    services = build_services(settings, model)  # type: ignore[arg-type]
     with TestClient(create_app(services, pages=False)) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def unchanged(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """A server for tests that change no adapter."""
+    with serving(base, tmp_path_factory.mktemp("kefu")) as client:
+        yield client
+
+
+@pytest.fixture
+def client(base: Path, tmp_path: Path) -> Iterator[TestClient]:
+    with serving(base, tmp_path) as client:
+        yield client
+
+
+def services_of(client: TestClient) -> Services:
+    return client.app.state.context.services  # type: ignore[attr-defined, no-any-return]
+
+
+@pytest.fixture
+def services(client: TestClient) -> Services:
+    return services_of(client)
 
 
 @pytest.fixture
@@ -124,18 +127,17 @@ def test_refused_adapter_is_a_problem_and_shown(
 
 
 @pytest.mark.parametrize("name", ["nothing", "%2e%2e", "..%2f..%2fetc", "current.json", "%00"])
-def test_unknown_name_is_not_found(client: TestClient, admin: dict[str, str], name: str) -> None:
-    assert is_problem(client.post(f"/api/v1/adapters/{name}/promote", headers=admin), 404)
+def test_unknown_name_is_not_found(unchanged: TestClient, name: str) -> None:
+    admin = bearer(staff_token(services_of(unchanged)))
+    assert is_problem(unchanged.post(f"/api/v1/adapters/{name}/promote", headers=admin), 404)
 
 
 @pytest.mark.parametrize("role", ["agent", "knowledge", None])
-def test_only_admins_reach_adapters(
-    client: TestClient, services: Services, role: str | None
-) -> None:
-    headers = bearer(staff_token(services, role)) if role else {}
+def test_only_admins_reach_adapters(unchanged: TestClient, role: str | None) -> None:
+    headers = bearer(staff_token(services_of(unchanged), role)) if role else {}
     calls = (("GET", ""), ("POST", "/x/promote"), ("POST", "/rollback"))
     for method, path in calls:
-        answer = client.request(method, f"/api/v1/adapters{path}", headers=headers)
+        answer = unchanged.request(method, f"/api/v1/adapters{path}", headers=headers)
         assert is_problem(answer, 403 if role else 401)
 
 
