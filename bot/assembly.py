@@ -177,7 +177,11 @@ class Services:
 
 
 def assemble(
-    settings: Settings, *, embedder: Embedder | None = None, model: ServedModel | None = None
+    settings: Settings,
+    *,
+    embedder: Embedder | None = None,
+    model: ServedModel | None = None,
+    words: WordSplitter | None = None,
 ) -> Services:
     """Builds all services over a migrated database; loads the models, which takes seconds.
 
@@ -196,7 +200,11 @@ def assemble(
     company = CompanyTexts(engine, catalogue)
     chats: list[ChatService] = []  # the worker yields to chat, and chat needs the search
     search = open_search(
-        settings, engine, embedder=embedder, is_busy=lambda: any(chat.is_busy for chat in chats)
+        settings,
+        engine,
+        embedder=embedder,
+        words=words,
+        is_busy=lambda: any(chat.is_busy for chat in chats),
     )
     curated = CuratedStore(engine, embedder=search.embedder)
     talk = _Talk(engine, catalogue, model, conversations, company, curated)
@@ -308,6 +316,7 @@ def open_search(
     engine: Engine,
     *,
     embedder: Embedder | None = None,
+    words: WordSplitter | None = None,
     is_busy: Callable[[], bool] | None = None,
     load_old: Callable[[str], Embedder] | None = None,
 ) -> Search:
@@ -321,7 +330,7 @@ def open_search(
     """
     knowledge = settings.knowledge
     embedder = embedder or load_embedder(knowledge.embedder, device=settings.llm.device)
-    words = WordSplitter(settings.data_dir / "cache")
+    words = words or WordSplitter(settings.data_dir / "cache")
     device = settings.llm.device
     load = load_old or (lambda id: load_by_id(id, device=device))
     serving = serving_embedder(engine, embedder, load=load)

@@ -1,6 +1,6 @@
 """A small OpenAI-compatible server for tests, run as a process of its own on a loopback port.
 
-The model's name chooses its behavior: `echo` answers at once, `slow` writes a word every 50 ms,
+The model's name chooses its behavior: `echo` answers at once, `slow` writes a word every 20 ms,
 `silent` never answers, `broken-off` closes the connection in the middle, `error` answers 500,
 `error-midway` streams an error object, `garbage` streams no JSON, `odd` streams JSON of a wrong
 shape. Every exchange is appended to the file named on the command line.
@@ -57,7 +57,7 @@ async def _events(body: dict[str, Any], request: Request, note: Any) -> AsyncIte
     try:
         for i, word in enumerate(words):
             if body["model"] == "slow":
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.02)
             if body["model"] == "broken-off" and i == 2:
                 raise ConnectionError("cut")
             if body["model"] == "error-midway" and i == 2:

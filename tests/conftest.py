@@ -1,6 +1,7 @@
 """Fixtures that every test may use: a clean environment, no outside network, a fresh database."""
 
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from bot.database import open_database, upgrade
+from bot.database import open_database
+from tests.shared import migrated_database
 
 _LOOPBACK = ("127.", "::1", "localhost")
 
@@ -32,8 +34,8 @@ def _offline_and_clean(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
     """A migrated SQLite database in a file."""
+    shutil.copyfile(migrated_database(), tmp_path / "test.db")
     engine = open_database(f"sqlite:///{tmp_path / 'test.db'}")
-    upgrade(engine)
     yield engine
     engine.dispose()
 

@@ -65,7 +65,7 @@ def make(request: pytest.FixtureRequest) -> Iterator[Maker]:
 
     def make_fake(*, max_active: int = 1, max_waiting: int = 8, slow: bool = False) -> ChatModel:
         assert max_active == 1
-        delay_s = 0.02 if slow else 0.0
+        delay_s = 0.01 if slow else 0.0
         return FakeChatModel(token_delay_s=delay_s, max_waiting=max_waiting)
 
     yield {"local": make_local, "remote": make_remote, "fake": make_fake}[request.param]

@@ -19,6 +19,7 @@ from knowledge.tables import ChunkRow
 from knowledge.words import WordSplitter
 from tests.fakes import FakeEmbedder
 from tests.knowledge_kit import KnowledgeBase, long_text
+from tests.shared import migrated_database
 
 
 @pytest.fixture
@@ -44,11 +45,11 @@ def archive(full: KnowledgeBase, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def empty(tmp_path: Path, migrated: Path, words: WordSplitter) -> Iterator[KnowledgeBase]:
+def empty(tmp_path: Path, words: WordSplitter) -> Iterator[KnowledgeBase]:
     """Another Kefu."""
     folder = tmp_path / "other"
     folder.mkdir()
-    shutil.copyfile(migrated, folder / "test.db")
+    shutil.copyfile(migrated_database(), folder / "test.db")
     engine = open_database(f"sqlite:///{folder / 'test.db'}")
     base = KnowledgeBase(folder, engine, FakeEmbedder(), words)
     base.indexes.open()

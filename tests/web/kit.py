@@ -2,10 +2,8 @@
 
 import shutil
 import sys
-import tempfile
 import time
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +12,10 @@ from fastapi.testclient import TestClient
 
 from bot.accounts import AccountStore, StaffRole
 from bot.assembly import Services, assemble
-from bot.database import open_database, upgrade
 from bot.settings import Settings, load_settings
 from knowledge.types import JobState
 from tests.fakes import FakeChatModel, FakeEmbedder
+from tests.shared import migrated_database, word_splitter
 
 RETURNS = "# Returns\n\nGift wrapping costs 3.20 euros per book. Returns are free for 30 days.\n"
 QUICK = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
@@ -33,29 +31,19 @@ def make_settings(folder: Path, **groups: dict[str, Any]) -> Settings:
     )
 
 
-@cache
-def _migrated() -> Path:
-    """A migrated database, to be copied."""
-    file = Path(tempfile.mkdtemp()) / "kefu.db"
-    engine = open_database(f"sqlite:///{file}")
-    upgrade(engine)
-    engine.dispose()
-    return file
-
-
 def build_services(settings: Settings, model: FakeChatModel) -> Services:
     """Assembles everything as the product does, around fake weights and quick passwords."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     if not (settings.data_dir / "kefu.db").exists():
-        shutil.copy(_migrated(), settings.data_dir / "kefu.db")
-    services = assemble(settings, embedder=FakeEmbedder(), model=model)
+        shutil.copy(migrated_database(), settings.data_dir / "kefu.db")
+    services = assemble(settings, embedder=FakeEmbedder(), model=model, words=word_splitter())
     hours = settings.web.login_hours
     accounts = AccountStore(services.engine, login_hours=hours, hasher=QUICK)
     return replace(services, accounts=accounts)
 
 
 def serve(folder: Path, port: int, token_delay_s: float) -> None:
-    """Runs a server process whose model writes a long answer slowly."""
+    """Runs a server process over a seeded folder whose model writes a long answer slowly."""
     from web.app import create_app
     from web.console import sole_server
     from web.lifecycle import make_server
@@ -65,7 +53,7 @@ def serve(folder: Path, port: int, token_delay_s: float) -> None:
     configure_logs(settings.log)
     said = "Gift wrapping costs 3.20 euros per book. " * 20
     model = FakeChatModel(answer=lambda _: said, token_delay_s=token_delay_s)
-    services = build_services(settings, model)
+    services = assemble(settings, embedder=FakeEmbedder(), model=model)
     app = create_app(services, pages=False)
     with sole_server(settings.data_dir):
         make_server(app, app.state.context.lifecycle, services).run()
@@ -91,17 +79,13 @@ def start(client: TestClient, **body: Any) -> tuple[str, dict[str, str]]:
 def upload(
     client: TestClient, token: str, name: str = "returns.md", text: str = RETURNS
 ) -> dict[str, str]:
-    """Uploads a file and waits until it can be found."""
+    """Uploads a file and works until it can be found."""
     files = {"file": (name, text.encode())}
     made = client.post("/api/v1/documents", files=files, headers=bearer(token)).json()
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        job = client.get(f"/api/v1/jobs/{made['job_id']}", headers=bearer(token)).json()
-        if job["state"] in ("succeeded", "failed", "cancelled"):
-            assert job["state"] == "succeeded", job
-            return made
-        time.sleep(0.02)
-    raise AssertionError("the document was not taken in")
+    settle(client.app.state.context.services)  # type: ignore[attr-defined]  # a FastAPI app
+    job = client.get(f"/api/v1/jobs/{made['job_id']}", headers=bearer(token)).json()
+    assert job["state"] == "succeeded", job
+    return made
 
 
 def settle(services: Services) -> None:

@@ -2,12 +2,19 @@
 
 import asyncio
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import uvicorn
 
-from tests.web.test_server_process import folder, running, seed  # noqa: F401  # fixtures
+from tests.fakes import FakeChatModel
+from tests.processes import free_port, wait_for_port
+from tests.web.kit import RETURNS, build_services, make_settings
 from web import bench
+from web.app import create_app
 from web.load import Timing, closed_loop, kefu_customer, open_loop, openai_customer
 
 
@@ -24,8 +31,27 @@ def test_openai_customer_times_a_streamed_answer() -> None:
     assert all(0 < timing.first_token_s <= timing.answer_s < 5 for timing in timings)
 
 
-def test_kefu_customers_ask_on_time(folder: Path) -> None:  # noqa: F811
-    with running(folder) as (url, _):
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Kefu on a port of its own, in a thread, that knows how gifts are wrapped."""
+    port = free_port()
+    services = build_services(make_settings(folder), FakeChatModel())
+    services.ingestor.submit("returns.md", RETURNS.encode(), author="test")
+    services.worker.run_until_idle()
+    config = uvicorn.Config(create_app(services, pages=False), port=port, log_config=None)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        wait_for_port(port)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(20)
+
+
+def test_kefu_customers_ask_on_time(tmp_path: Path) -> None:
+    with served(tmp_path) as url:
         ask = kefu_customer(url, count_words)
         timings = asyncio.run(
             open_loop(ask, ["How are gifts wrapped?"], n_customers=3, every_s=0.3, rounds=2)

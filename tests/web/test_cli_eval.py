@@ -1,14 +1,16 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from bot.confirmed import ConfirmedAnswer, confirmed_answers
-from bot.database import open_database, upgrade
+from bot.database import open_database
 from knowledge.eval_runs import EvalRunStore
 from knowledge.evaluation import evaluate
 from tests.fakes import FakeChatModel
+from tests.shared import migrated_database
 from tests.web.kit import build_services, make_settings
 from web import retrieval_eval
 from web.cli import app
@@ -17,12 +19,12 @@ from web.cli import app
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("KEFU_DATA_DIR", str(tmp_path))
+    shutil.copyfile(migrated_database(), tmp_path / "kefu.db")
     return tmp_path
 
 
 def kept(folder: Path, hits: list[float]) -> int:
     engine = open_database(f"sqlite:///{folder / 'kefu.db'}")
-    upgrade(engine)
     means = {"n": len(hits), "hit_at_k": sum(hits) / len(hits)}
     report = {"stages": {"fused": {"all": means}}, "hits": {"fused": {"all": hits}}}
     number = EvalRunStore(engine).add("q.jsonl", "a", settings={}, report=report)

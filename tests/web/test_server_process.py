@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from bot.types import ConversationId, Message
 from tests.fakes import FakeChatModel
+from tests.shared import dictionary_folder, word_splitter
 from tests.web.kit import RETURNS, build_services, make_settings
 from web.cli import app as kefu
 
@@ -81,10 +82,13 @@ def streaming(path: str, headers: dict[str, str]) -> Iterator[Iterator[str]]:
 def seed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with one document, to be copied."""
     folder = tmp_path_factory.mktemp("seed")
-    services = build_services(make_settings(folder), FakeChatModel())
+    settings = make_settings(folder)
+    services = build_services(settings, FakeChatModel())
     services.ingestor.submit("returns.md", RETURNS.encode(), author="test")
     services.worker.run_until_idle()
     services.close()
+    word_splitter().load()
+    shutil.copytree(dictionary_folder(), settings.data_dir / "cache")
     return folder
 
 
@@ -144,10 +148,6 @@ def test_commands_reach_the_running_server(
     until(lambda: found() != ["parking.md"], 2)
 
 
-def test_second_server_is_refused_in_one_line(slow_server: str, folder: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "web.cli", "serve", "--port", "1"],
-        cwd=ROOT,
 def test_duplicates_are_skipped_from_the_command_line(
     slow_server: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +167,10 @@ def test_duplicates_are_skipped_from_the_command_line(
     assert [(one["name"], one["version"]) for one in listed] == [("copy.md", 2)]
 
 
+def test_second_server_is_refused_in_one_line(slow_server: str, folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "web.cli", "serve", "--port", "1"],
+        cwd=ROOT,
         env={**os.environ, "KEFU_DATA_DIR": str(folder / "data"), "KEFU_LOG__LEVEL": "ERROR"},
         capture_output=True,
         text=True,
