@@ -70,6 +70,7 @@ def test_the_chat_speaks_the_browsers_language(
     assert page.status_code == 200
     assert f'lang="{language}"' in page.text
     assert f"<title>{title}</title>" in page.text
+    assert f"language: '{language}'" in page.text.split('<script type="module"')[0]
 
 
 def test_the_document_names_no_other_host(client: TestClient) -> None:

@@ -43,6 +43,11 @@ _ICON = (
     "width='32' height='32' rx='8' fill='%230f6b62'/%3E%3Cpath d='M8 9h16v11H15l-5 4v-4H8z' "
     "fill='white'/%3E%3C/svg%3E"
 )
+#: Gradio's own words, as on a file picker, follow the browser's language; ours is the page's.
+_SPEAK = (
+    "<script>for (const [name, value] of Object.entries({ language: '%(code)s', "
+    "languages: ['%(code)s'] })) Object.defineProperty(navigator, name, { value });</script>"
+)
 #: Tags of Gradio's document that name other hosts or a file at the host's root.
 _FOREIGN_TAGS = re.compile(
     r"<meta\s+(?:property=\"og:|name=\"twitter:)[^>]*>|<link rel=\"manifest\"[^>]*>"
@@ -133,6 +138,7 @@ def clean_document(html: str, look: Look, *, language: UiLanguage, prefix: str) 
     html = html.replace('lang="en"', f'lang="{HTML_LANGUAGE[language]}"', 1)
     html = html.replace('"./assets/', f'"{escape(prefix)}/assets/')
     head = f'<title>{escape(look.titles[language])}</title><link rel="icon" href="{_ICON}">'
+    head += _SPEAK % {"code": HTML_LANGUAGE[language]}
     html = html.replace('<meta charset="utf-8" />', f'<meta charset="utf-8" />{head}', 1)
     html = html.replace("</head>", f"<style>{look.css}</style></head>", 1)
     wait = f"<noscript><p>{escape(look.noscript[language])}</p></noscript>"
