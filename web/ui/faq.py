@@ -103,7 +103,7 @@ def build_faq(context: WebContext, language: UiLanguage) -> gr.Blocks:
         piece("k-title", f"<h1>{words('nav_faq')}</h1><p>{words('faq_intro')}</p>")
         links = piece("k-form")
         label = words.plain("faq_pick")
-        picker = NamedFile(label=label, file_count="single", height=120, visible=False)
+        picker = NamedFile(label=label, file_count="single", height=150, visible=False)
         line = piece("k-line")
         checked = piece("k-checked")
         shown = [line, checked, picker]

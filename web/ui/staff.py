@@ -66,11 +66,11 @@ class Desk:
         return (
             f'<header class="k-bar"><strong class="k-brand">Kefu</strong>'
             f'<nav aria-label="{self.words("pages")}"><ul class="k-nav">{links}</ul></nav>'
-            f'<span class="k-space"></span>{language_switch(self.words)}'
-            f'<span class="k-who">{escape(user.name)} · {role}</span>'
+            f'<div class="k-me">{language_switch(self.words)}<span class="k-who">'
+            f"{escape(user.name)} · {role}</span>"
             f'<form method="post" action="../auth/logout">'
             f'<button type="submit" class="k-button k-quiet">{self.words("log_out")}</button>'
-            f"</form></header>"
+            f"</form></div></header>"
         )
 
 
