@@ -5,7 +5,8 @@ in the lexical one, so a passage is also found by words that it does not hold it
 are embedded as passages are: their cosines then lie on the scale that relevance was fitted on.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -22,13 +23,15 @@ from knowledge.types import Chunk, ChunkId, ChunkQuestion, DocumentId, QuestionS
 
 MAX_QUESTION_CHARS = 300
 MAX_QUESTIONS = 40
+#: How many passages a statement asks for; SQLite allows 32,766 bound values.
+_GROUP = 500
 
 
 class QuestionWriter(Protocol):
     """Proposes questions that a passage answers."""
 
-    def write(self, chunk: Chunk, *, limit: int) -> Sequence[str]:
-        """Returns up to `limit` questions, none where it has no idea."""
+    def write(self, chunk: Chunk, *, limit: int, known: Collection[str] = ()) -> Sequence[str]:
+        """Returns up to `limit` questions in each language, none of `known`; perhaps none."""
         ...
 
 
@@ -74,35 +77,57 @@ class QuestionStore:
         author: str,
         state: QuestionState = QuestionState.APPROVED,
     ) -> Sequence[ChunkQuestion]:
-        """Attaches questions and returns all of the passage; one that it has is not doubled.
+        """Attaches questions and returns all of the passage; raises as `add_all` does."""
+        self.add_all({chunk_id: texts}, author=author, state=state)
+        return self.of_chunk(chunk_id)
+
+    def add_all(
+        self,
+        asked: Mapping[ChunkId, Sequence[str]],
+        *,
+        author: str,
+        state: QuestionState = QuestionState.APPROVED,
+    ) -> int:
+        """Attaches questions to many passages at once; one that a passage has is not doubled.
+
+        All or none, with one run of the embedder, one transaction and one change of the indexes:
+        each of these costs more than a question does.
+
+        Returns:
+            How many were new.
 
         Raises:
-            ChunkNotFound: no live passage of that id.
-            EditRejected: a question is empty or too long, or there are too many.
+            ChunkNotFound: a passage is not live.
+            EditRejected: a question is empty or too long, or a passage would have too many.
         """
+        given = {
+            id: dict.fromkeys(checked_question(text) for text in texts)
+            for id, texts in asked.items()
+        }
         with Session(self._engine) as session:
-            had = {row.text for row in session.scalars(_of_chunk(chunk_id))}
-        given = dict.fromkeys(_checked(text) for text in texts)
-        wanted = [text for text in given if text not in had]
-        vectors = self._embedder.embed_passages(wanted)  # (n, dim)
+            had = _texts(session, given)
+        wanted = [(id, text) for id in given for text in given[id] if text not in had.get(id, ())]
+        vectors = self._embedder.embed_passages([text for _, text in wanted])  # (n, dim)
         with Session(self._engine) as session, session.begin():
-            live_row(session, chunk_id)
-            known = {row.text for row in session.scalars(_of_chunk(chunk_id))}
-            new = [pair for pair in zip(wanted, vectors, strict=True) if pair[0] not in known]
-            if len(known) + len(new) > MAX_QUESTIONS:
-                raise EditRejected(f"A passage takes at most {MAX_QUESTIONS} questions.")
-            for text, vector in new:
-                session.add(
-                    ChunkQuestionRow(
-                        chunk_id=chunk_id, text=text, state=state, author=author,
-                        created_at=datetime.now(UTC), embedder=self._embedder.id,
-                        embedding=encode_vector(vector),
-                    )
-                )  # fmt: skip
-            if state is QuestionState.APPROVED and new:
-                record_changes(session, [chunk_id], "add")
+            for id in given:
+                live_row(session, id)
+            known = _texts(session, given)
+            rows = [
+                ChunkQuestionRow(
+                    chunk_id=id, text=text, state=state, author=author,
+                    created_at=datetime.now(UTC), embedder=self._embedder.id,
+                    embedding=encode_vector(vector),
+                )
+                for (id, text), vector in zip(wanted, vectors, strict=True)
+                if text not in known.get(id, ())
+            ]  # fmt: skip
+            new = Counter(row.chunk_id for row in rows)
+            _refuse_too_many(new, known)
+            session.add_all(rows)
+            if state is QuestionState.APPROVED:
+                record_changes(session, sorted(new), "add")
         self._indexes.refresh()
-        return self.of_chunk(chunk_id)
+        return len(rows)
 
     def approve(self, question_id: int) -> ChunkQuestion:
         """Lets a proposed question be searched; raises `ChunkNotFound`."""
@@ -128,7 +153,12 @@ class QuestionStore:
 
     def find_passage(self, document: DocumentId, quote: str) -> ChunkId | None:
         """Returns the first live passage of a document that holds `quote` but for white space."""
-        wanted = "".join(quote.split())
+        return self.find_passages(document, [quote])[0]
+
+    def find_passages(
+        self, document: DocumentId, quotes: Sequence[str]
+    ) -> Sequence[ChunkId | None]:
+        """Returns what `find_passage` does for each quote, reading the document once."""
         query = (
             select(ChunkRow.id, ChunkRow.text)
             .join(DocumentRow, DocumentRow.id == ChunkRow.document_id)
@@ -136,10 +166,9 @@ class QuestionStore:
             .order_by(ChunkRow.ordinal)
         )
         with Session(self._engine) as session:
-            for id, text in session.execute(query):
-                if wanted in "".join(text.split()):
-                    return ChunkId(id)
-        return None
+            passages = [(ChunkId(id), _bare(text)) for id, text in session.execute(query)]
+        wanted = map(_bare, quotes)
+        return [next((id for id, text in passages if quote in text), None) for quote in wanted]
 
 
 def _of_chunk(chunk_id: ChunkId) -> Select[ChunkQuestionRow]:
@@ -150,6 +179,33 @@ def _of_chunk(chunk_id: ChunkId) -> Select[ChunkQuestionRow]:
     )
 
 
+def _texts(session: Session, chunk_ids: Iterable[ChunkId]) -> dict[int, set[str]]:
+    """Returns the questions that passages have, by passage."""
+    ids = list(chunk_ids)
+    found: dict[int, set[str]] = {}
+    for first in range(0, len(ids), _GROUP):
+        query = select(ChunkQuestionRow.chunk_id, ChunkQuestionRow.text).where(
+            ChunkQuestionRow.chunk_id.in_(ids[first : first + _GROUP])
+        )
+        for id, text in session.execute(query):
+            found.setdefault(id, set()).add(text)
+    return found
+
+
+def _refuse_too_many(new: Mapping[int, int], known: Mapping[int, Collection[str]]) -> None:
+    for id, n_new in new.items():
+        n_all = n_new + len(known.get(id, ()))
+        if n_all > MAX_QUESTIONS:
+            raise EditRejected(
+                f"A passage takes at most {MAX_QUESTIONS} questions; "
+                f"passage {id} would have {n_all}. Remove some first."
+            )
+
+
+def _bare(text: str) -> str:
+    return "".join(text.split())
+
+
 def _row(session: Session, question_id: int) -> ChunkQuestionRow:
     row = session.get(ChunkQuestionRow, question_id)
     if row is None:
@@ -158,7 +214,8 @@ def _row(session: Session, question_id: int) -> ChunkQuestionRow:
     return row
 
 
-def _checked(text: str) -> str:
+def checked_question(text: str) -> str:
+    """Returns a question without needless white space; raises `EditRejected` for a useless one."""
     cleaned = " ".join(text.replace("\0", "").split())
     if not cleaned or len(cleaned) > MAX_QUESTION_CHARS:
         raise EditRejected(

@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from bot import audit
 from bot.catalogue import LANGUAGES
 from bot.company import CompanyProfile, CompanyTexts
 from bot.settings import Settings
-from knowledge.chunk_questions import QuestionStore
+from knowledge.chunk_questions import QuestionStore, checked_question
 from knowledge.errors import EditRejected
 from knowledge.store import DocumentStore
 from knowledge.types import ChunkId, JobState
@@ -56,22 +57,48 @@ def attach_questions(documents: DocumentStore, questions: QuestionStore, path: P
     Raises:
         CommandError: a line names a document or quote that is not there, or a bad question.
     """
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    entries: dict[ChunkId, int] = {}  # the first of each passage
-    asked: dict[ChunkId, list[str]] = {}  # a passage at a time: each costs an index change
-    for number, entry in enumerate(map(json.loads, lines), start=1):
-        document = documents.find_by_name(entry["document"])
-        found = questions.find_passage(document.id, entry["quote"]) if document else None
-        if found is None:
-            raise CommandError(f"{path.name}: entry {number} has no passage; check its quote.")
-        asked.setdefault(found, []).extend(entry["questions"])
-        entries.setdefault(found, number)
-    for chunk_id, texts in asked.items():
-        try:
-            questions.add(chunk_id, texts, author="demo")
-        except EditRejected as error:
-            raise CommandError(f"{path.name}: entry {entries[chunk_id]}: {error}") from error
+    entries = [_entry(path, n, line) for n, line in _numbered_lines(path)]
+    asked: dict[ChunkId, list[str]] = {}
+    for name in dict.fromkeys(entry.document for entry in entries):
+        mine = [entry for entry in entries if entry.document == name]
+        document = documents.find_by_name(name)
+        quotes = [entry.quote for entry in mine]
+        found = questions.find_passages(document.id, quotes) if document else [None] * len(mine)
+        for entry, chunk_id in zip(mine, found, strict=True):
+            if chunk_id is None:
+                raise CommandError(
+                    f"{path.name}: entry {entry.number} has no passage; check its quote."
+                )
+            asked.setdefault(chunk_id, []).extend(entry.questions)
+    try:
+        questions.add_all(asked, author="demo")
+    except EditRejected as error:
+        raise CommandError(f"{path.name}: {error}") from error
     return len(asked)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A line of the file of attached questions."""
+
+    number: int
+    document: str
+    quote: str
+    questions: tuple[str, ...]
+
+
+def _numbered_lines(path: Path) -> list[tuple[int, str]]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return list(enumerate((line for line in lines if line.strip()), start=1))
+
+
+def _entry(path: Path, number: int, line: str) -> _Entry:
+    read = json.loads(line)
+    try:
+        asked = tuple(checked_question(text) for text in read["questions"])
+    except EditRejected as error:
+        raise CommandError(f"{path.name}: entry {number}: {error}") from error
+    return _Entry(number, read["document"], read["quote"], asked)
 
 
 def _attach_shipped(settings: Settings, path: Path) -> None:

@@ -1,17 +1,34 @@
 """Questions attached to passages: found by both indexes, kept through new files and rebuilds."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from knowledge.chunk_edits import ChunkChange
-from knowledge.chunk_questions import MAX_QUESTIONS
+from knowledge.chunk_questions import MAX_QUESTIONS, QuestionStore
+from knowledge.embedding import Vectors
 from knowledge.errors import ChunkNotFound, EditRejected
+from knowledge.live_chunks import newest_change
 from knowledge.pins import lift_pinned
 from knowledge.rebuild_job import request_rebuild
 from knowledge.search_indexes import SearchIndexes
-from knowledge.types import Chunk, DocumentId, QuestionState
+from knowledge.types import Chunk, ChunkId, DocumentId, QuestionState
+from tests.fakes import FakeEmbedder
 from tests.knowledge_kit import KnowledgeBase, long_text
 
 ASKED = "Can my zephyr be sent by drone?"
+
+
+class CountingEmbedder(FakeEmbedder):
+    """Remembers how many texts each run had."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runs: list[int] = []
+
+    def embed_passages(self, texts: Sequence[str]) -> Vectors:
+        self.runs.append(len(texts))
+        return super().embed_passages(texts)
 
 
 @pytest.fixture
@@ -121,3 +138,32 @@ def test_a_pinned_passage_comes_first_among_equals() -> None:
     assert lift_pinned(fused, {3}, cosines=cosines, top_k=3) == fused
     assert lift_pinned(fused, {2}, cosines=cosines, top_k=1) == fused
     assert lift_pinned(fused, set(), cosines=cosines, top_k=3) == fused
+
+
+def test_many_passages_get_questions_at_once(kb: KnowledgeBase, guide: DocumentId) -> None:
+    first, second = kb.documents.chunks(guide)[:2]
+    asked = {first.id: [ASKED, ASKED], second.id: ["Will a heron do?", "By boat?"]}
+    before = newest_change(kb.engine)
+    assert kb.questions.add_all(asked, author="demo") == 3
+    assert newest_change(kb.engine) - before == 2
+    assert (first_hit(kb), first_hit(kb, "Will a heron do?")) == (first.id, second.id)
+    assert kb.questions.add_all(asked, author="demo") == 0
+    assert newest_change(kb.engine) - before == 2
+
+
+def test_all_or_none_are_attached(kb: KnowledgeBase, guide: DocumentId, chunk: Chunk) -> None:
+    full = [f"Question number {i}?" for i in range(MAX_QUESTIONS + 1)]
+    first = kb.documents.chunks(guide)[0].id
+    with pytest.raises(EditRejected, match=f"passage {chunk.id} would have 41"):
+        kb.questions.add_all({first: [ASKED], chunk.id: full}, author="demo")
+    with pytest.raises(ChunkNotFound):
+        kb.questions.add_all({first: [ASKED], ChunkId(99_999): [ASKED]}, author="demo")
+    assert kb.questions.of_document(guide) == {}
+
+
+def test_many_questions_are_embedded_in_one_run(kb: KnowledgeBase, guide: DocumentId) -> None:
+    counting = CountingEmbedder()
+    store = QuestionStore(kb.engine, kb.indexes, embedder=counting)
+    chunks = kb.documents.chunks(guide)
+    store.add_all({chunk.id: [f"{chunk.id}?"] for chunk in chunks}, author="demo")
+    assert counting.runs == [len(chunks)]
