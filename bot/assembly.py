@@ -137,9 +137,11 @@ class Services:
     adapters: ServedAdapters
 
     def propose_questions(self, chunk_id: ChunkId) -> Sequence[ChunkQuestion]:
-        """Has the language model propose questions for a passage; returns all that it has."""
+        """Has the language model propose questions in both languages; returns all there are."""
         writer = ModelQuestionWriter(self.model, self.catalogue)
-        wanted = writer.write(self.editor.get(chunk_id), limit=_N_PROPOSALS)
+        chunk, had = self.editor.get(chunk_id), self.questions.of_chunk(chunk_id)
+        known = [question.text for question in had]
+        wanted = writer.write(chunk, limit=_N_PROPOSALS, known=known)
         return self.questions.add(
             chunk_id, wanted, author=self.model.name[:64], state=QuestionState.PROPOSED
         )
