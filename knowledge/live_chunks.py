@@ -249,6 +249,20 @@ def load_indexable(engine: Engine, ids: Sequence[int]) -> Iterator[list[Indexabl
         ]
 
 
+def searched_texts(engine: Engine, ids: Sequence[int]) -> Iterator[tuple[int, str]]:
+    """Yields what the lexical index knows of those of `ids` that are live, without vectors."""
+    columns = ChunkRow.id, DocumentRow.title, ChunkRow.headings, ChunkRow.text
+    for first in range(0, len(ids), _GROUP):
+        group = ids[first : first + _GROUP]
+        with engine.connect() as connection:
+            query = select(*columns).where(is_live(), ChunkRow.id.in_(group))
+            rows = connection.execute(query).all()
+            questions = _question_texts(connection, group)
+        for row in rows:
+            passage = passage_text(row.title, row.headings, row.text)
+            yield row.id, with_questions(passage, questions.get(row.id, ()))
+
+
 def load_live(
     engine: Engine, ids: Sequence[int], *, audience: Audience, now: datetime
 ) -> dict[int, LiveChunk]:

@@ -27,6 +27,7 @@ from knowledge.lexical_index import LexicalIndex
 from knowledge.live_chunks import with_questions
 from knowledge.next_embedder import SwitchingEmbedder
 from knowledge.processes import is_alive, process_name
+from knowledge.terms import kept_words
 from knowledge.vector_index import VectorIndex
 from knowledge.vector_segments import IndexSizes
 from knowledge.words import WordSplitter
@@ -110,6 +111,7 @@ class SearchIndexes:
             self._check_embedder()
         _drop_work_of_the_dead(self._directory)
         with self._refreshing:
+            self._learn_terms()
             if not self._load(manifest):
                 self._build()
             self.refresh()
@@ -148,6 +150,7 @@ class SearchIndexes:
             newest = live_chunks.newest_change(self._engine)
             if newest == self._applied:
                 return 0
+            self._learn_terms()
             if self._take_over():
                 return len(self)
             if newest < self._applied:
@@ -246,6 +249,10 @@ class SearchIndexes:
                 f"{self._embedder.id!r} ({self._embedder.dim} dimensions). "
                 "Run `kefu kb rebuild`, or set KEFU_KNOWLEDGE__EMBEDDER back."
             )
+
+    def _learn_terms(self) -> None:
+        """Has words split by the present terms; the passages concerned are among the changes."""
+        self.words.keep_whole(kept_words(self._engine))
 
     def _load(self, manifest: Manifest | None) -> bool:
         """Takes the saved state over if it is whole, ours and not from another database."""

@@ -5,21 +5,19 @@ Chinese runs go through jieba, everything else is lower-cased and split at punct
 such as `HG-K1702` is kept whole and also split, because customers shorten and respell codes.
 """
 
-import logging
 import re
 import unicodedata
-import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from threading import Lock
-from typing import Any
 
+from knowledge.chinese_words import ChineseDictionary
 from knowledge.simplified import to_simplified
 
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
 _TOKEN = re.compile(rf"[{_HAN}]+|[^\W_{_HAN}]+(?:[-_./][^\W_{_HAN}]+)*")
 _IS_HAN = re.compile(rf"[{_HAN}]")
+_HAN_RUN = re.compile(rf"[{_HAN}]+")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _CONNECTOR = re.compile(r"[-_./]")
 
@@ -48,46 +46,66 @@ class WordSplitter:
     """
 
     def __init__(self, cache_folder: Path) -> None:
-        self._cache_folder = cache_folder
+        self.cache_folder = cache_folder
+        self._dictionary = ChineseDictionary(cache_folder)
         self._stop_words = frozenset(_STOP_WORDS.split())
-        self._jieba: Any = None
-        self._lock = Lock()
-        self._remembered = lru_cache(_MAX_REMEMBERED)(lambda text: frozenset(self._split(text)))
+        self._way = _Way(self._dictionary, frozenset())
 
     def load(self) -> None:
         """Loads the dictionary now, which takes half a second, instead of at first need."""
-        self._chinese()
+        self._dictionary.load()
+
+    def keep_whole(self, runs: frozenset[str]) -> None:
+        """Exchanges the company's own words, see `han_runs`; they are split no more.
+
+        Texts without a word that was added or taken away are split as before.
+        """
+        if runs != self._way.kept:
+            self._way = _Way(self._dictionary, runs)
 
     def split(self, text: str) -> list[str]:
         """Returns all words in order; compound words and codes come whole and in parts."""
-        return list(self._split(text))
+        return list(self._way.split(text))
 
     def word_set(self, text: str) -> frozenset[str]:
         """Returns the words of a passage; those met before are remembered.
 
         A search weighs the words of some thirty passages, and most searches find the same ones.
         """
-        return self._remembered(text)
+        return self._way.word_set(text)
 
     def content_words(self, text: str) -> list[str]:
         """Returns the distinct words that carry meaning, in order of appearance."""
-        words = dict.fromkeys(self._split(text))
+        words = dict.fromkeys(self._way.split(text))
         return [word for word in words if word not in self._stop_words]
 
-    def _split(self, text: str) -> Iterator[str]:
-        text = to_simplified(unicodedata.normalize("NFKC", text).lower())
-        for match in _TOKEN.finditer(_THOUSANDS.sub("", text)):
+
+class _Way:
+    """One way of splitting, which never changes, with the passages that it has split."""
+
+    def __init__(self, dictionary: ChineseDictionary, kept: frozenset[str]) -> None:
+        self.kept = kept
+        self._chinese = dictionary.keeping(kept)
+        self.word_set = lru_cache(_MAX_REMEMBERED)(lambda text: frozenset(self.split(text)))
+
+    def split(self, text: str) -> Iterator[str]:
+        for match in _TOKEN.finditer(_THOUSANDS.sub("", plain(text))):
             token = match.group()
             if _IS_HAN.match(token):
-                yield from self._chinese().cut_for_search(token)
+                yield from self._chinese.split(token)
             else:
                 yield from _latin(token)
 
-    def _chinese(self) -> Any:  # jieba has no types
-        with self._lock:
-            if self._jieba is None:
-                self._jieba = _load_jieba(self._cache_folder)
-        return self._jieba
+
+def plain(text: str) -> str:
+    """Returns text as it is split: one width, lower case, simplified characters."""
+    return to_simplified(unicodedata.normalize("NFKC", text).lower())
+
+
+def han_runs(terms: Iterable[str]) -> frozenset[str]:
+    """Returns the Chinese words in terms that are worth keeping whole: two characters and more."""
+    found = (run for term in terms for run in _HAN_RUN.findall(plain(term)))
+    return frozenset(run for run in found if len(run) > 1)
 
 
 def _latin(token: str) -> Iterator[str]:
@@ -97,20 +115,3 @@ def _latin(token: str) -> Iterator[str]:
         yield from parts
         if any(character.isdigit() for character in token):
             yield "".join(parts)
-
-
-def _load_jieba(cache_folder: Path) -> Any:  # jieba has no types
-    """Returns a tokenizer of our own that logs nothing and caches in our folder.
-
-    By default jieba reads its cache from the shared temporary folder, where any user of the
-    machine could have left one.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # importing jieba may touch the deprecated pkg_resources
-        import jieba
-    logging.getLogger("jieba").setLevel(logging.WARNING)
-    cache_folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = jieba.Tokenizer()
-    tokenizer.tmp_dir = str(cache_folder)
-    tokenizer.initialize()
-    return tokenizer

@@ -25,4 +25,5 @@ def save_terms(services: Services, groups: Sequence[Sequence[str]], *, actor: st
         ValueError: a group is not as expected.
     """
     services.retriever.terms.replace(groups)
+    services.indexes.refresh()  # passages that hold a term are split anew
     audit.record(services.engine, actor, action="terms.save", detail={"groups": len(groups)})
