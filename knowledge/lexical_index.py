@@ -18,6 +18,8 @@ from knowledge.words import WordSplitter
 
 _WRITER_BYTES = 20_000_000
 _SNAPSHOT_TRIES = 20
+#: Words asked for at once: each is a bit of a score, which is exact up to 24 of them.
+_WORDS_AT_ONCE = 20
 _META = "meta.json"
 
 
@@ -82,6 +84,25 @@ class LexicalIndex:
         ids = searcher.fast_field_values("id", [address for _, address in hits])
         return [(int(id), float(score)) for id, (score, _) in zip(ids, hits, strict=True)]
 
+    def words_in(self, ids: Sequence[int], words: Sequence[str]) -> dict[int, frozenset[str]]:
+        """Returns for each of `ids` that is indexed which of `words` its passage has.
+
+        Quicker by far than splitting the passages: each word scores a bit of its own, and the sum
+        says which of them a passage has.
+        """
+        found: dict[int, frozenset[str]] = {}
+        if not ids:
+            return found
+        searcher = self._index.searcher()
+        for first in range(0, max(1, len(words)), _WORDS_AT_ONCE):
+            group = words[first : first + _WORDS_AT_ONCE]
+            hits = searcher.search(self._bits(ids, group), limit=len(ids), count=False).hits
+            held = searcher.fast_field_values("id", [address for _, address in hits])
+            for id, (score, _) in zip(held, hits, strict=True):
+                mine = [word for bit, word in enumerate(group) if int(score) >> bit & 1]
+                found[int(id)] = found.get(int(id), frozenset()).union(mine)
+        return found
+
     def document_frequencies(self, words: Sequence[str]) -> list[int]:
         """Returns in how many passages each word occurs."""
         searcher = self._index.searcher()
@@ -123,6 +144,18 @@ class LexicalIndex:
         if self._writer is None:
             self._writer = self._index.writer(heap_size=_WRITER_BYTES, num_threads=1)
         return self._writer
+
+    def _bits(self, ids: Sequence[int], words: Sequence[str]) -> tantivy.Query:
+        """Finds exactly `ids`; a passage scores 1 for the first word, 2 for the second, then 4."""
+        wanted = [
+            (tantivy.Occur.Should, tantivy.Query.term_query(self._schema, "id", id)) for id in ids
+        ]
+        some = tantivy.Query.const_score_query(tantivy.Query.boolean_query(wanted), 0.0)
+        bits = [
+            (tantivy.Occur.Should, tantivy.Query.const_score_query(self._term(word), float(1 << n)))
+            for n, word in enumerate(words)
+        ]
+        return tantivy.Query.boolean_query([(tantivy.Occur.Must, some), *bits])
 
     def _term(self, word: str) -> tantivy.Query:
         return tantivy.Query.term_query(self._schema, "words", word, index_option="freq")

@@ -42,7 +42,7 @@ class Evidence:
     Args:
         query: The question as searched.
         words: Its content words with the share of passages that do not hold each, in [0, 1].
-        passages: The best passages' texts, with the words of each.
+        passages: The best passages' texts, with those of `words` that each has.
         cosines: Scores of the vector index.
         word_scores: Scores of the lexical index.
         agreement: 1 / rank that the lexical index gave the best passage by vector, else 0.

@@ -232,14 +232,14 @@ class HybridRetriever:
         """Joins both rankings: by learned weights, or by rank for an embedder without any."""
         dense, lexical, live, weight = found.dense, found.lexical, found.live, options.word_weight
         if self._fusion is None or options.fusion == "rank":
-            votes = self._shares(asked, lexical[:_MAX_WORD_VOTES], live)
+            votes = self._shares(asked, lexical[:_MAX_WORD_VOTES])
             words = [
                 (id, weight * _WORDS_WEIGHT * share**_WORDS_POWER)
                 for id, (share, _) in votes.items()
             ]
             return reciprocal_rank_fusion([[(id, 1.0) for id, _ in dense], words])
         cosines, lowest = dict(dense), min((score for _, score in dense), default=0.0)
-        shares = self._shares(asked, lexical, live)
+        shares = self._shares(asked, lexical)
         signs = {}
         for id in cosines.keys() | shares.keys():
             share, codes = shares.get(id, (0.0, 0.0))
@@ -247,21 +247,19 @@ class HybridRetriever:
         return lift_other_language(self._fusion.rank(signs), _in_other_language(asked, live))
 
     def _shares(
-        self,
-        asked: Expansion,
-        lexical: Sequence[tuple[int, float]],
-        live: dict[int, LiveChunk],
+        self, asked: Expansion, lexical: Sequence[tuple[int, float]]
     ) -> dict[int, tuple[float, float]]:
         """Returns the shares of the question's words and codes that each passage has.
 
         With other words the question is tried both ways, and the better way counts.
         """
-        words_of = self._indexes.words.word_set
         ways = [self._rarities(text) for text in dict.fromkeys([asked.text, asked.widened])]
         codes = [{w: r for w, r in way.items() if _CODE.search(w)} for way in ways]
+        words = list(dict.fromkeys(word for way in ways for word in way))
+        held = self._indexes.words_in([id for id, _ in lexical], words)
         shares = {}
         for id, _ in lexical:
-            found = words_of(live[id].searched_text)
+            found = held.get(id, frozenset())
             shares[id] = (
                 max(word_share(way, found) for way in ways),
                 max(word_share(way, found) for way in codes),
@@ -284,14 +282,15 @@ class HybridRetriever:
         hits: Sequence[ScoredChunk],
         live: dict[int, LiveChunk],
     ) -> Evidence:
-        words_of = self._indexes.words.word_set
-        texts = [live[hit.chunk.id].searched_text for hit in hits[:N_PASSAGES]]
+        ids = [int(hit.chunk.id) for hit in hits[:N_PASSAGES]]
+        words = self._rarities(asked.text)
+        held = self._indexes.words_in(ids, list(words))
         lexical_ids = [id for id, _ in ranked.lexical]
         best = ranked.dense[0][0] if ranked.dense else None
         return Evidence(
             query=asked.text,
-            words=self._rarities(asked.text),
-            passages=[(text, words_of(text)) for text in texts],
+            words=words,
+            passages=[(live[id].searched_text, held.get(id, frozenset())) for id in ids],
             cosines=[score for _, score in ranked.dense],
             word_scores=[score for _, score in ranked.lexical],
             agreement=1 / (1 + lexical_ids.index(best)) if best in lexical_ids else 0.0,

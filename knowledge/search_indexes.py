@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, RLock, Thread, get_native_id
@@ -227,6 +228,10 @@ class SearchIndexes:
     def search_lexical(self, query: str, top_k: int) -> list[tuple[int, float]]:
         """Returns (chunk id, BM25) pairs, best first."""
         return self._open().lexical.search(query, top_k)
+
+    def words_in(self, ids: Sequence[int], words: Sequence[str]) -> dict[int, frozenset[str]]:
+        """Returns for each chunk which of `words` the lexical index knows it to have."""
+        return self._open().lexical.words_in(ids, words)
 
     def document_frequencies(self, words: list[str]) -> list[int]:
         """Returns in how many chunks each word occurs."""

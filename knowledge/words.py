@@ -8,7 +8,6 @@ such as `HG-K1702` is kept whole and also split, because customers shorten and r
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from pathlib import Path
 
 from knowledge.chinese_words import ChineseDictionary
@@ -33,9 +32,6 @@ was we were what when where which who why will with would you your
 我们 我要 我想 想 想问 问 像 要 也 一 一下 一个 以 因为 应该 用 有 有没有 又 于 与 咱 在 再 怎
 怎么 怎么办 怎么样 怎样 这 这个 这里 这样 之 只 至 种 着 最 做
 """
-
-
-_MAX_REMEMBERED = 2048  # passages, some 20 kB each
 
 
 class WordSplitter:
@@ -67,13 +63,6 @@ class WordSplitter:
         """Returns all words in order; compound words and codes come whole and in parts."""
         return list(self._way.split(text))
 
-    def word_set(self, text: str) -> frozenset[str]:
-        """Returns the words of a passage; those met before are remembered.
-
-        A search weighs the words of some thirty passages, and most searches find the same ones.
-        """
-        return self._way.word_set(text)
-
     def content_words(self, text: str) -> list[str]:
         """Returns the distinct words that carry meaning, in order of appearance."""
         words = dict.fromkeys(self._way.split(text))
@@ -81,12 +70,11 @@ class WordSplitter:
 
 
 class _Way:
-    """One way of splitting, which never changes, with the passages that it has split."""
+    """One way of splitting, which never changes."""
 
     def __init__(self, dictionary: ChineseDictionary, kept: frozenset[str]) -> None:
         self.kept = kept
         self._chinese = dictionary.keeping(kept)
-        self.word_set = lru_cache(_MAX_REMEMBERED)(lambda text: frozenset(self.split(text)))
 
     def split(self, text: str) -> Iterator[str]:
         for match in _TOKEN.finditer(_THOUSANDS.sub("", plain(text))):

@@ -42,9 +42,9 @@ def test_other_texts_are_split_as_before(splitter: WordSplitter) -> None:
 
 
 def test_remembered_words_are_split_anew(splitter: WordSplitter) -> None:
-    assert NAME not in splitter.word_set(TEXT)
+    assert NAME not in splitter.split(TEXT)
     splitter.keep_whole(frozenset({NAME}))
-    assert NAME in splitter.word_set(TEXT)
+    assert NAME in splitter.split(TEXT)
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,22 @@ def test_search_finds_words_of_both_languages(
     assert ids(index, query) == expected
 
 
+def test_words_of_passages_are_told(index: LexicalIndex, words: WordSplitter) -> None:
+    wanted = [*words.split(" ".join(TEXTS.values())), "teapot", "门店"]  # more than one group
+    found = index.words_in([3, 1, 99, 2], wanted)
+    assert found == {
+        id: frozenset(wanted) & frozenset(words.split(text)) for id, text in TEXTS.items()
+    }
+    assert index.words_in([], wanted) == {}
+    assert index.words_in([2], []) == {2: frozenset()}
+
+
+def test_removed_passages_have_no_words(index: LexicalIndex) -> None:
+    index.remove([2])
+    index.commit()
+    assert index.words_in([1, 2], ["kettle"]) == {1: frozenset()}
+
+
 def test_removed_and_replaced_passages_are_gone(index: LexicalIndex) -> None:
     index.remove([1, 99])
     index.add([2], ["Gift cards never expire."])
