@@ -10,15 +10,18 @@ less than what is live, see `is_for`: that holds at every search, as no entry te
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Connection,
     Engine,
     Select,
     and_,
+    bindparam,
     delete,
     func,
     insert,
@@ -31,7 +34,13 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from knowledge.embedding import Vectors
 from knowledge.parts import all_vectors
-from knowledge.tables import ChunkChangeRow, ChunkQuestionRow, ChunkRow, DocumentRow
+from knowledge.tables import (
+    ChunkChangeRow,
+    ChunkQuestionRow,
+    ChunkRow,
+    DocumentRow,
+    UtcDateTime,
+)
 from knowledge.types import (
     Audience,
     Chunk,
@@ -80,13 +89,11 @@ class LiveChunk:
     chunk: Chunk
     document: str
     title: str
-    questions: tuple[str, ...] = ()
 
     @property
-    def searched_text(self) -> str:
-        """What the lexical index knows of it."""
-        passage = passage_text(self.title, self.chunk.headings, self.chunk.text)
-        return with_questions(passage, self.questions)
+    def passage(self) -> str:
+        """What is embedded of it, and indexed beside its questions."""
+        return passage_text(self.title, self.chunk.headings, self.chunk.text)
 
 
 def is_live() -> ColumnElement[bool]:
@@ -100,7 +107,7 @@ def is_live() -> ColumnElement[bool]:
     )
 
 
-def is_for(audience: Audience, now: datetime) -> ColumnElement[bool]:
+def is_for(audience: Audience, now: BindParameter[datetime]) -> ColumnElement[bool]:
     """Returns the SQL condition over `documents` that this audience may be answered from one.
 
     Anything but staff is a customer, so that a mistake shows too little, never too much.
@@ -267,26 +274,8 @@ def load_live(
     engine: Engine, ids: Sequence[int], *, audience: Audience, now: datetime
 ) -> dict[int, LiveChunk]:
     """Returns those of `ids` that this audience may find at `now`, by id, in one statement."""
-    columns = (
-        ChunkRow.id,
-        ChunkRow.document_id,
-        ChunkRow.version,
-        ChunkRow.text,
-        ChunkRow.start,
-        ChunkRow.end,
-        ChunkRow.page,
-        ChunkRow.headings,
-        ChunkRow.enabled,
-        ChunkRow.origin,
-        ChunkRow.pinned,
-        DocumentRow.name,
-        DocumentRow.title,
-    )
     with engine.connect() as connection:
-        rows = connection.execute(
-            select(*columns).where(is_live(), is_for(audience, now), ChunkRow.id.in_(ids))
-        ).all()
-        questions = _question_texts(connection, ids)
+        rows = connection.execute(_live_rows(audience), {"ids": ids, "now": now}).all()
     return {
         row.id: LiveChunk(
             chunk=Chunk(
@@ -304,10 +293,39 @@ def load_live(
             ),
             document=row.name,
             title=row.title,
-            questions=tuple(questions.get(row.id, ())),
         )
         for row in rows
     }
+
+
+@cache
+def _live_rows(audience: Audience) -> Select[Any]:
+    """The statement of `load_live`: putting it together takes longer than carrying it out."""
+    columns: tuple[InstrumentedAttribute[Any], ...] = (
+        ChunkRow.id,
+        ChunkRow.document_id,
+        ChunkRow.version,
+        ChunkRow.text,
+        ChunkRow.start,
+        ChunkRow.end,
+        ChunkRow.page,
+        ChunkRow.headings,
+        ChunkRow.enabled,
+        ChunkRow.origin,
+        ChunkRow.pinned,
+        DocumentRow.name,
+        DocumentRow.title,
+    )
+    now = bindparam("now", type_=UtcDateTime())
+    wanted = ChunkRow.id.in_(bindparam("ids", expanding=True))
+    return select(*columns).where(is_live(), is_for(audience, now), wanted)
+
+
+def load_searched_texts(engine: Engine, chunks: Sequence[LiveChunk]) -> list[str]:
+    """Returns what the lexical index knows of each: the passage and its questions."""
+    with engine.connect() as connection:
+        asked = _question_texts(connection, [one.chunk.id for one in chunks])
+    return [with_questions(one.passage, asked.get(one.chunk.id, [])) for one in chunks]
 
 
 def _questions(connection: Connection, ids: Sequence[int]) -> dict[int, list[IndexableQuestion]]:

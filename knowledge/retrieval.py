@@ -19,7 +19,7 @@ from knowledge.cross_language import lift_other_language
 from knowledge.embedding import Embedder, Vectors, is_chinese
 from knowledge.expansion import Expansion, expand
 from knowledge.fusion import LearnedFusion, Signs, reciprocal_rank_fusion
-from knowledge.live_chunks import LiveChunk, load_live
+from knowledge.live_chunks import LiveChunk, load_live, load_searched_texts
 from knowledge.pins import lift_pinned
 from knowledge.relevance import N_PASSAGES, Evidence, Relevance, features, word_share
 from knowledge.search_filter import Scope, SearchFilter, nearest, open_scope
@@ -189,6 +189,7 @@ class HybridRetriever:
             ids = {id for id, _ in dense} | {id for id, _ in lexical}
             live = load_live(self._engine, sorted(ids), audience=wanted.audience, now=now)
             live = _inside(live, wanted.scope)
+            clock.lap("load")
             dense = [pair for pair in dense if pair[0] in live]
             lexical = [pair for pair in lexical if pair[0] in live]
             fused = self._fuse(asked, _Candidates(dense, lexical, live), options)
@@ -285,12 +286,13 @@ class HybridRetriever:
         ids = [int(hit.chunk.id) for hit in hits[:N_PASSAGES]]
         words = self._rarities(asked.text)
         held = self._indexes.words_in(ids, list(words))
+        texts = load_searched_texts(self._engine, [live[id] for id in ids])
         lexical_ids = [id for id, _ in ranked.lexical]
         best = ranked.dense[0][0] if ranked.dense else None
         return Evidence(
             query=asked.text,
             words=words,
-            passages=[(live[id].searched_text, held.get(id, frozenset())) for id in ids],
+            passages=[(t, held.get(id, frozenset())) for id, t in zip(ids, texts, strict=True)],
             cosines=[score for _, score in ranked.dense],
             word_scores=[score for _, score in ranked.lexical],
             agreement=1 / (1 + lexical_ids.index(best)) if best in lexical_ids else 0.0,
