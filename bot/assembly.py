@@ -53,6 +53,7 @@ from knowledge.part_vectors import PartVectors, load_part_vectors
 from knowledge.preview import Previewer
 from knowledge.relevance_file import NAME as RELEVANCE_FILE
 from knowledge.relevance_file import RelevanceFile
+from knowledge.reranking import Reranker, load_reranker
 from knowledge.retrieval import HybridRetriever, RetrievalOptions
 from knowledge.search_indexes import SearchIndexes
 from knowledge.sources import SourceStore
@@ -191,6 +192,7 @@ def assemble(
         ModelUnavailable: the language model cannot be loaded.
         AdapterRejected: the adapter that the settings name does not fit.
         EmbedderUnavailable: the embedding model cannot be loaded.
+        RerankerUnavailable: the settings name a reranker that cannot be loaded.
     """
     engine = open_database(settings.database_url)
     catalogue = load_catalogue()
@@ -329,9 +331,11 @@ def open_search(
 
     Raises:
         EmbedderUnavailable: the embedding model cannot be loaded.
+        RerankerUnavailable: the settings name a reranker that cannot be loaded.
     """
     knowledge = settings.knowledge
     embedder = embedder or load_embedder(knowledge.embedder, device=settings.llm.device)
+    reranker = _load_reranker(settings)
     words = words or WordSplitter(settings.data_dir / "cache")
     device = settings.llm.device
     load = load_old or (lambda id: load_by_id(id, device=device))
@@ -359,6 +363,7 @@ def open_search(
         options=retrieval_options(settings),
         relevance=RelevanceFile(settings.data_dir / RELEVANCE_FILE, embedder=embedder.id),
         fusion=LearnedFusion.load(),
+        reranker=reranker,
     )
     documents = DocumentStore(engine, uploads_dir=_uploads(settings))
     step = EvaluationStep(retriever, documents, settings.chat.passages)
@@ -368,6 +373,11 @@ def open_search(
     editor = ChunkEditor(engine, indexes, embedder=serving)
     questions = QuestionStore(engine, indexes, embedder=serving)
     return Search(embedder, indexes, retriever, worker, editor, questions)
+
+
+def _load_reranker(settings: Settings) -> Reranker | None:
+    name = settings.knowledge.reranker.strip()
+    return load_reranker(name, device=settings.llm.device) if name else None
 
 
 def open_conflict_finder(settings: Settings, engine: Engine) -> ConflictFinder:
@@ -385,6 +395,7 @@ def retrieval_options(settings: Settings) -> RetrievalOptions:
     return RetrievalOptions(
         top_k=settings.knowledge.top_k,
         candidates=settings.knowledge.candidates,
+        rerank_candidates=settings.knowledge.rerank_candidates,
         handoffs_per_wrong_answer=settings.chat.handoffs_per_wrong_answer,
         relevance_threshold=settings.chat.relevance_threshold,
     )

@@ -122,6 +122,8 @@ def evidence_from(retrieval: Retrieval) -> JsonObject:
                 "dense_rank": hit.dense_rank,
                 "lexical_score": hit.lexical_score,
                 "lexical_rank": hit.lexical_rank,
+                "rerank_score": hit.rerank_score,
+                "rerank_rank": hit.rerank_rank,
                 "chunk_id": hit.chunk.id,
                 "document_id": hit.chunk.document_id,
                 "document": hit.document,

@@ -57,6 +57,8 @@ class KnowledgeSettings(_Group):
     chunk_tokens: int = Field(150, ge=32, le=480)
     top_k: int = Field(5, ge=1, le=50)  # passages a search gives back
     candidates: int = Field(30, ge=1, le=1000)  # taken from each index before fusion
+    reranker: str = ""  # a folder or hub id of a cross-encoder; empty: none
+    rerank_candidates: int = Field(20, ge=1, le=100)  # that it scores again
     exact_vectors: Positive = 20_000  # up to here every vector is compared with a question
     hnsw_vectors: Positive = 400_000  # up to here a graph leads to the nearest, above IVF-PQ
     duplicate_threshold: Probability = 0.85  # share of a text from which it counts as a duplicate

@@ -16,6 +16,7 @@ KnowledgeError
 ├── IndexLocked           another process is writing this index
 ├── QuestionsRejected     the questions of an evaluation cannot be used
 ├── EmbedderUnavailable   the embedding model cannot be loaded
+├── RerankerUnavailable   the reranking model cannot be loaded
 ├── ArchiveRejected       the file is no whole archive of a knowledge base, or has no place
 ├── SourceNotFound        no web source of that id
 ├── SourceRejected        the address cannot be a web source, or is one already
@@ -84,6 +85,10 @@ class IndexLocked(KnowledgeError):
 
 class EmbedderUnavailable(KnowledgeError):
     """The embedding model cannot be loaded."""
+
+
+class RerankerUnavailable(KnowledgeError):
+    """The reranking model cannot be loaded."""
 
 
 class SourceNotFound(KnowledgeError):

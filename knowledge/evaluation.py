@@ -21,6 +21,7 @@ from knowledge.store import DocumentStore
 from knowledge.types import Chunk, Retrieval
 
 STAGES = ("dense", "lexical", "fused")
+RERANKED = "reranked"  # a further stage where a reranker read the first of the fusion
 MAX_QUESTIONS = 5000
 MAX_FILE_BYTES = 2 << 20
 _DEPTH = 10  # of mrr and ndcg
@@ -34,6 +35,11 @@ class Searching(Protocol):
     @property
     def settings(self) -> SearchSettings:
         """Says which settings are in force."""
+        ...
+
+    @property
+    def reranker(self) -> str | None:
+        """Name of the reranker that orders what is found, None without one."""
         ...
 
     def search(self, query: str, *, top_k: int | None = None) -> Retrieval:
@@ -102,6 +108,7 @@ def evaluate(
     """
     scores: dict[tuple[str, str], list[tuple[float, float, float]]] = defaultdict(list)
     judged = Judged()
+    stages = _stages_of(retriever)
     for number, question in enumerate(questions):
         on_question(number / len(questions))
         found = retriever.search(question.query, top_k=max(measure.k, measure.candidates))
@@ -112,17 +119,21 @@ def evaluate(
         wanted = relevant(question, documents)
         judged.answerable.append(found.relevance)
         judged.found.append(bool(wanted & set(ranking(found, "fused")[: measure.n_shown])))
-        for stage in STAGES:
+        for stage in stages:
             value = _score(ranking(found, stage), wanted, measure.k)
             for language in (question.language, "all"):
                 scores[stage, language].append(value)
-    return _report(scores, judged, measure.k)
+    return _report(stages, scores, judged, k=measure.k)
 
 
 def _report(
-    scores: dict[tuple[str, str], list[tuple[float, float, float]]], judged: Judged, k: int
+    stages: Sequence[str],
+    scores: dict[tuple[str, str], list[tuple[float, float, float]]],
+    judged: Judged,
+    *,
+    k: int,
 ) -> dict[str, Any]:
-    hits: dict[str, dict[str, list[float]]] = {stage: {} for stage in STAGES}
+    hits: dict[str, dict[str, list[float]]] = {stage: {} for stage in stages}
     for (stage, language), values in sorted(scores.items()):
         hits[stage][language] = [value[0] for value in values]
     return {
@@ -130,7 +141,7 @@ def _report(
         "n_unanswerable": len(judged.refused),
         "rejected": sum(judged.refused) / len(judged.refused) if judged.refused else None,
         "relevance": judged.report(),
-        "stages": {stage: _means(scores, stage) for stage in STAGES},
+        "stages": {stage: _means(scores, stage) for stage in stages},
         "intervals": {
             stage: {language: interval(values) for language, values in languages.items()}
             for stage, languages in hits.items()
@@ -198,10 +209,23 @@ def packed(questions: Sequence[Question]) -> list[list[object]]:
 
 def ranking(found: Retrieval, stage: str) -> list[int]:
     """Returns chunk ids, best first, as one stage ranked them."""
-    if stage == "fused":
+    if stage == RERANKED or (stage == "fused" and not _is_reranked(found)):
         return [int(hit.chunk.id) for hit in found.hits]
+    if stage == "fused":
+        before = sorted(found.hits, key=lambda hit: -hit.score)
+        return [int(hit.chunk.id) for hit in before]
     ranked = [(getattr(hit, f"{stage}_rank"), int(hit.chunk.id)) for hit in found.hits]
     return [chunk_id for rank, chunk_id in sorted(r for r in ranked if r[0] is not None)]
+
+
+def _is_reranked(found: Retrieval) -> bool:
+    """True where a reranker ordered the hits."""
+    return any(hit.rerank_rank is not None for hit in found.hits)
+
+
+def _stages_of(retriever: Searching) -> tuple[str, ...]:
+    is_used = retriever.reranker is not None and retriever.settings.current().rerank_candidates > 0
+    return (*STAGES, RERANKED) if is_used else STAGES
 
 
 def relevant(question: Question, documents: DocumentStore) -> set[int]:

@@ -1,4 +1,4 @@
-"""The search flow: embed → dense and lexical candidates → fuse → look up → judge.
+"""The search flow: embed → dense and lexical candidates → fuse → look up → rerank → judge.
 
 Hits are looked up in the database at the very end, so whatever was removed, replaced or disabled
 a moment ago, by any process, is not returned even if an index still knows it.
@@ -8,7 +8,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from math import log
 from time import perf_counter
@@ -22,6 +22,7 @@ from knowledge.fusion import LearnedFusion, Signs, reciprocal_rank_fusion
 from knowledge.live_chunks import LiveChunk, load_live, load_searched_texts
 from knowledge.pins import lift_pinned
 from knowledge.relevance import N_PASSAGES, Evidence, Relevance, features, word_share
+from knowledge.reranking import Reranker, reranked
 from knowledge.search_filter import Scope, SearchFilter, nearest, open_scope
 from knowledge.search_indexes import SearchIndexes
 from knowledge.search_settings import RetrievalOptions, SearchSettings
@@ -50,11 +51,12 @@ _CODE = re.compile(r"[a-z][-_./]*\d|\d[-_./]*[a-z]")
 
 @dataclass(frozen=True, slots=True)
 class _Ranked:
-    """Candidates of both indexes and their fusion, all best first."""
+    """Candidates of both indexes, their fusion and what a reranker read, all best first."""
 
     dense: list[tuple[int, float]]
     lexical: list[tuple[int, float]]
-    fused: list[tuple[int, float]]
+    fused: list[tuple[int, float]]  # in the reranker's order where one read them
+    reread: list[tuple[int, float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class HybridRetriever:
         options: In force until others are applied.
         relevance: Judges what was found.
         fusion: Learned weights; where they are of another embedder, ranks are joined.
+        reranker: Scores the first of the fusion again; None: there is none.
         now: The clock that effective and expiry dates are held against.
     """
 
@@ -97,6 +100,7 @@ class HybridRetriever:
         options: RetrievalOptions,
         relevance: Relevance,
         fusion: LearnedFusion | None = None,
+        reranker: Reranker | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._engine = engine
@@ -106,6 +110,7 @@ class HybridRetriever:
         self._relevance = relevance
         self.terms = TermStore(engine)
         self._fusion = fusion if fusion and fusion.embedder == embedder.id else None
+        self._reranker = reranker
         self._now = now
         if relevance.embedder != embedder.id:
             logger.warning(
@@ -116,6 +121,11 @@ class HybridRetriever:
     def embedder_id(self) -> str:
         """Id of the embedder that questions are searched with."""
         return self._embedder.id
+
+    @property
+    def reranker(self) -> str | None:
+        """Name of the reranker's weights, None without one."""
+        return self._reranker.id if self._reranker else None
 
     def search(
         self,
@@ -200,7 +210,29 @@ class HybridRetriever:
             if len(fused) >= options.top_k or seen_all or round_ == last:
                 break
             n_candidates *= 4
-        return _Ranked(dense, lexical, fused), live
+        ranked = self._rerank(asked, _Ranked(dense, lexical, fused), live, options)
+        if ranked.reread:
+            clock.lap("rerank")
+        return ranked, live
+
+    def _rerank(
+        self,
+        asked: Expansion,
+        ranked: _Ranked,
+        live: dict[int, LiveChunk],
+        options: RetrievalOptions,
+    ) -> _Ranked:
+        """Has the first of the fusion read again; pinned passages stay where they were put."""
+        if self._reranker is None or not options.rerank_candidates:
+            return ranked
+        first = [id for id, _ in ranked.fused[: options.rerank_candidates]]
+        given = self._reranker.score(asked.text, [live[id].passage for id in first])
+        scores = dict(zip(first, given, strict=True))
+        fused = reranked(ranked.fused, scores)
+        reread = [(id, scores[id]) for id, _ in fused[: len(first)]]
+        pinned = {id for id, it in live.items() if it.chunk.pinned}
+        fused = lift_pinned(fused, pinned, cosines=ranked.dense, top_k=options.top_k)
+        return replace(ranked, fused=fused, reread=reread)
 
     def _expand(self, query: str) -> Expansion:
         def is_known(code: str) -> bool:
@@ -359,6 +391,7 @@ def _candidates(
 ) -> tuple[Candidate, ...]:
     dense = {id: (rank, score) for rank, (id, score) in enumerate(ranked.dense, start=1)}
     lexical = {id: (rank, score) for rank, (id, score) in enumerate(ranked.lexical, start=1)}
+    reread = {id: (rank, score) for rank, (id, score) in enumerate(ranked.reread, start=1)}
     fused = _spread(ranked.fused, live, options.per_document)
     nowhere = (None, None)
     return tuple(
@@ -369,6 +402,7 @@ def _candidates(
             score,
             *dense.get(id, nowhere),
             *lexical.get(id, nowhere),
+            *reread.get(id, nowhere),
         )
         for rank, (id, score) in enumerate(fused, start=1)
     )
@@ -388,6 +422,8 @@ def _hits(
             lexical_score=one.lexical_score,
             dense_rank=one.dense_rank,
             lexical_rank=one.lexical_rank,
+            rerank_score=one.rerank_score,
+            rerank_rank=one.rerank_rank,
         )
         for one in candidates[: options.top_k]
     )

@@ -20,6 +20,7 @@ _FRESH_S = 1.0
 _ROW = 1
 MAX_TOP_K = 50
 MAX_CANDIDATES = 1000
+MAX_RERANKED = 100
 _MAX_WEIGHT = 10.0
 MAX_HANDOFFS = 1000.0
 
@@ -39,6 +40,8 @@ class RetrievalOptions:
             any number.
         handoffs_per_wrong_answer: What a wrong answer costs; the threshold follows from it.
         relevance_threshold: Instead of the one that follows; None: none.
+        rerank_candidates: The first of the fusion that a reranker scores again, where one is
+            loaded; 0 leaves it out.
     """
 
     top_k: int
@@ -48,6 +51,7 @@ class RetrievalOptions:
     per_document: int = 0
     handoffs_per_wrong_answer: float = 1.0
     relevance_threshold: float | None = None
+    rerank_candidates: int = 0
 
     def __post_init__(self) -> None:
         if not (1 <= self.top_k <= MAX_TOP_K and 1 <= self.candidates <= MAX_CANDIDATES):
@@ -68,6 +72,8 @@ class RetrievalOptions:
                 f"Expected handoffs_per_wrong_answer in [0, {MAX_HANDOFFS:g}] and "
                 f"relevance_threshold in [0, 1] or none, got {self!r}."
             )
+        if not 0 <= self.rerank_candidates <= MAX_RERANKED:
+            raise ValueError(f"Expected rerank_candidates in [0, {MAX_RERANKED}], got {self!r}.")
 
     @property
     def threshold(self) -> float:

@@ -223,6 +223,8 @@ class ScoredChunk:
     lexical_score: float | None = None  # BM25
     dense_rank: int | None = None
     lexical_rank: int | None = None
+    rerank_score: float | None = None  # in [0, 1], of a reranker that read it
+    rerank_rank: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,12 +233,14 @@ class Candidate:
 
     chunk_id: ChunkId
     document: str  # file name
-    rank: int  # after fusion
-    score: float
+    rank: int  # in the end
+    score: float  # of the fusion
     dense_rank: int | None = None
     dense_score: float | None = None  # cosine
     lexical_rank: int | None = None
     lexical_score: float | None = None  # BM25
+    rerank_rank: int | None = None
+    rerank_score: float | None = None  # in [0, 1]
 
 
 @dataclass(frozen=True, slots=True)

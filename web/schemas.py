@@ -341,6 +341,7 @@ class HitOut(_Out):
     score: float
     dense_score: float | None
     lexical_score: float | None
+    rerank_score: float | None
     rank: int
     page: int | None
     start: int

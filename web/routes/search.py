@@ -64,6 +64,7 @@ def _hit(hit: ScoredChunk) -> HitOut:
         score=hit.score,
         dense_score=hit.dense_score,
         lexical_score=hit.lexical_score,
+        rerank_score=hit.rerank_score,
         rank=hit.rank,
         page=hit.chunk.page,
         start=hit.chunk.start,

@@ -7,7 +7,13 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from bot.assembly import Services
-from knowledge.search_settings import MAX_CANDIDATES, MAX_HANDOFFS, MAX_TOP_K, RetrievalOptions
+from knowledge.search_settings import (
+    MAX_CANDIDATES,
+    MAX_HANDOFFS,
+    MAX_RERANKED,
+    MAX_TOP_K,
+    RetrievalOptions,
+)
 from knowledge.terms import MAX_GROUPS, MAX_WORDS
 from web.dependencies import DocumentWriter, Searcher, ServicesDep
 from web.errors import HttpProblem
@@ -33,6 +39,7 @@ class SearchSettingsIn(BaseModel):
     per_document: int | None = Field(None, ge=0, le=MAX_TOP_K)
     handoffs_per_wrong_answer: float | None = Field(None, ge=0, le=MAX_HANDOFFS)
     relevance_threshold: float | None = Field(None, ge=0, le=1)
+    rerank_candidates: int | None = Field(None, ge=0, le=MAX_RERANKED)
 
 
 class TryIn(BaseModel):

@@ -162,6 +162,11 @@ def _hit(hit: ScoredChunk, words: Words) -> str:
         (words("score_fused"), score(hit.score)),
         (words("score_dense"), ranked(hit.dense_score, hit.dense_rank)),
         (words("score_lexical"), ranked(hit.lexical_score, hit.lexical_rank)),
+        *(
+            [(words("score_reranked"), ranked(hit.rerank_score, hit.rerank_rank))]
+            if hit.rerank_rank is not None
+            else []
+        ),
     )
     cells = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in figures)
     return (

@@ -11,7 +11,7 @@ from web.ui.transcripts_view import facts, select
 ACTIONS = ("answer", "refuse", "clarify", "none")
 _TITLE_CHARS = 120
 _SETTINGS = (
-    *("top_k", "candidates", "fusion", "word_weight", "per_document"),
+    *("top_k", "candidates", "fusion", "word_weight", "per_document", "rerank_candidates"),
     *("handoffs_per_wrong_answer", "relevance_threshold"),
 )
 
@@ -73,7 +73,7 @@ def opened(one: RecordedRetrieval, words: Words) -> str:
         (words("action"), outcome(one.action, words)),
         (words("searches_relevance"), _relevance(one)),
         (words("searches_at"), moment(one.at)),
-        (words("searches_settings"), _settings(one.settings or {}, words)),
+        (words("searches_settings"), _settings(_used(one), words)),
     ]
     link = (
         f'<p><a href="transcripts#{escape(one.conversation_id)}">{words("searches_talk")}</a></p>'
@@ -106,6 +106,14 @@ def _relevance(one: RecordedRetrieval) -> str:
         return f"{one.relevance:.2f}"
     sign = "≥" if one.relevance >= one.threshold else "&lt;"
     return f'{one.relevance:.2f} <span class="k-soft">({sign} {one.threshold:.2f})</span>'
+
+
+def _used(one: RecordedRetrieval) -> dict[str, Any]:
+    """The settings that had an effect: without a reranker its number has none."""
+    settings = dict(one.settings or {})
+    if not any(hit.get("rerank_rank") for hit in one.hits):
+        settings.pop("rerank_candidates", None)
+    return settings
 
 
 def _settings(settings: Mapping[str, Any], words: Words) -> str:

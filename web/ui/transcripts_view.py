@@ -197,7 +197,8 @@ def _evidence(evidence: Mapping[str, Any], words: Words) -> str:
 
 
 def _passage(hit: Mapping[str, Any], words: Words) -> str:
-    names = (("score", "fused"), ("dense_score", "dense"), ("lexical_score", "lexical"))
+    names = [("score", "fused"), ("dense_score", "dense"), ("lexical_score", "lexical")]
+    names += [("rerank_score", "reranked")] if hit.get("rerank_score") is not None else []
     figures = " · ".join(f"{words('score_' + text)} {score(hit.get(key))}" for key, text in names)
     return (
         f"<li><strong>{escape(hit.get('document', ''))}</strong> "

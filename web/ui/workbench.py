@@ -175,6 +175,7 @@ class WorkbenchPage:
         return notice(self.words("saved"))
 
     def _tried(self, form: Mapping[str, str]) -> RetrievalOptions | None:
+        live = self._live()
         try:
             return RetrievalOptions(
                 top_k=int(form["top_k"]),
@@ -184,6 +185,7 @@ class WorkbenchPage:
                 per_document=int(form["per_document"]),
                 handoffs_per_wrong_answer=float(form["handoffs_per_wrong_answer"]),
                 relevance_threshold=_optional(form["relevance_threshold"]),
+                rerank_candidates=int(form.get("rerank_candidates", live.rerank_candidates)),
             )
         except (KeyError, ValueError):
             return None
@@ -194,7 +196,9 @@ class WorkbenchPage:
     def _form(self, asked: view.Asked, tried: RetrievalOptions, user: User) -> str:
         may_apply = may(user, "documents.write")
         only = search_filter.fields(asked.fields, self._services.documents.list(), self.words)
-        return view.settings_form(asked, tried, self.words, may_apply=may_apply, only=only)
+        has_reranker = self._services.retriever.reranker is not None
+        offered = view.Offered(may_apply=may_apply, has_reranker=has_reranker)
+        return view.settings_form(asked, tried, self.words, offered=offered, only=only)
 
 
 def build_workbench(context: WebContext, language: UiLanguage) -> gr.Blocks:

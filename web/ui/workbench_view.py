@@ -5,7 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from knowledge.search_filter import SearchFilter
-from knowledge.search_settings import MAX_CANDIDATES, MAX_HANDOFFS, MAX_TOP_K, RetrievalOptions
+from knowledge.search_settings import (
+    MAX_CANDIDATES,
+    MAX_HANDOFFS,
+    MAX_RERANKED,
+    MAX_TOP_K,
+    RetrievalOptions,
+)
 from knowledge.types import Candidate
 from web.ui.knowledge_view import timings
 from web.ui.markup import Words, button, escape, notice, table
@@ -23,8 +29,16 @@ class Asked:
     only: SearchFilter = SearchFilter()  # noqa: RUF009  # frozen
 
 
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What the form offers besides trying."""
+
+    may_apply: bool
+    has_reranker: bool
+
+
 def settings_form(
-    asked: Asked, tried: RetrievalOptions, words: Words, *, may_apply: bool, only: str
+    asked: Asked, tried: RetrievalOptions, words: Words, *, offered: Offered, only: str
 ) -> str:
     """Returns the question, which documents to search in and the settings to try.
 
@@ -32,13 +46,19 @@ def settings_form(
         asked: What stands in the form.
         tried: The settings that stand in the form.
         words: The page's language.
-        may_apply: Whether to offer to put them in force.
+        offered: What the form offers besides.
         only: The fields of the filter as HTML.
     """
+    reread = tried.rerank_candidates
+    rerank = (
+        _number("rerank_candidates", reread, words, low=0, high=MAX_RERANKED)
+        if offered.has_reranker
+        else ""
+    )
     apply = (
         f'<button class="k-button" name="go" value="apply">{words("workbench_apply")}</button>'
         + button("reset", words("workbench_reset"), kind="k-quiet")
-        if may_apply
+        if offered.may_apply
         else ""
     )
     return (
@@ -52,6 +72,7 @@ def settings_form(
         + _fusion(tried, words)
         + _number("word_weight", tried.word_weight, words, low=0, high=10, step="any")
         + _number("per_document", tried.per_document, words, low=0, high=MAX_TOP_K)
+        + rerank
         + _number(
             "handoffs_per_wrong_answer",
             tried.handoffs_per_wrong_answer,
@@ -104,6 +125,10 @@ def _hit(hit: Mapping[str, Any], words: Words) -> str:
         dense=_stage(hit["dense_rank"], hit["dense_score"], words),
         lexical=_stage(hit["lexical_rank"], hit["lexical_score"], words),
     )
+    # Searches recorded before there were rerankers know nothing of one.
+    rank, score = hit.get("rerank_rank"), hit.get("rerank_score")
+    if rank is not None:
+        line += words("workbench_hit_reranked", reranked=_stage(rank, score, words))
     text = " ".join(hit["text"].split())
     shown = text[:_SNIPPET_CHARS] + ("…" if len(text) > _SNIPPET_CHARS else "")
     return (
@@ -116,6 +141,7 @@ def _candidates(found: Sequence[Candidate], words: Words) -> str:
     """Every passage that an index proposed, hits included, folded away."""
     if not found:
         return ""
+    is_reranked = any(one.rerank_rank is not None for one in found)
     rows = [
         (
             str(one.rank),
@@ -123,11 +149,13 @@ def _candidates(found: Sequence[Candidate], words: Words) -> str:
             f"{one.score:.3f}",
             escape(_stage(one.dense_rank, one.dense_score, words)),
             escape(_stage(one.lexical_rank, one.lexical_score, words)),
+            *([escape(_stage(one.rerank_rank, one.rerank_score, words))] if is_reranked else []),
         )
         for one in found
     ]
     title = words("candidates_title", n=len(found))
-    names = ("rank", "document", "score", "dense", "lexical")
+    names = ["rank", "document", "score", "dense", "lexical"]
+    names += ["reranked"] if is_reranked else []
     headings = [words("candidates_" + name) for name in names]
     return f"<details><summary>{title}</summary>{table(title, headings, rows)}</details>"
 
