@@ -12,10 +12,6 @@ from io import BytesIO, StringIO
 from pathlib import PurePath
 from typing import Any
 
-from openpyxl import Workbook
-from openpyxl.styles import Font
-from openpyxl.worksheet.datavalidation import DataValidation
-
 from knowledge.chunk_questions import MAX_QUESTION_CHARS, MAX_QUESTIONS
 from knowledge.document_edits import clean_tags
 from knowledge.errors import InvalidChange, ParseFailed, UnsupportedFormat
@@ -23,7 +19,6 @@ from knowledge.ingest_job import guess_language
 from knowledge.parsing.encoding import decode_text
 from knowledge.parsing.limits import ParseLimits
 from knowledge.parsing.registry import check_upload
-from knowledge.parsing.tabular import read_first_sheet
 from knowledge.types import Visibility
 
 MAX_ROWS = 5_000
@@ -127,6 +122,10 @@ def template(kind: str, language: str) -> bytes:
         text = StringIO(newline="")
         csv.writer(text).writerow(header)
         return text.getvalue().encode("utf-8-sig")
+    from openpyxl import Workbook  # a server starts without it
+    from openpyxl.styles import Font
+    from openpyxl.worksheet.datavalidation import DataValidation
+
     workbook = Workbook()
     sheet: Any = workbook.active  # a new workbook has one
     sheet.append(header)
@@ -238,6 +237,8 @@ def _table(
 def _readings(name: str, data: bytes, limits: ParseLimits) -> Iterable[list[list[str]]]:
     """Gives the file's rows, a csv file's by one delimiter after another."""
     if name.lower().endswith(".xlsx"):
+        from knowledge.parsing.tabular import read_first_sheet  # loads openpyxl
+
         yield [[_clean(cell) for cell in row] for row in read_first_sheet(name, data, limits)]
         return
     text = decode_text(name, data)
