@@ -12,6 +12,9 @@ from sqlalchemy import Engine
 from bot.database import open_database
 from tests.shared import migrated_database
 
+# Test processes run side by side, one a core; PyTorch's threads would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 _LOOPBACK = ("127.", "::1", "localhost")
 
 

@@ -24,6 +24,7 @@ from tests.web.kit import RETURNS, build_services, make_settings
 from web.cli import app as kefu
 
 ROOT = Path(__file__).parents[2]
+HTTP = httpx.Client(verify=False)  # one for all: each would read the certificates again
 
 
 @contextmanager
@@ -46,7 +47,7 @@ def running(folder: Path, *, token_delay_s: float = 0.0) -> Iterator[tuple[str, 
 def _is_ready(url: str, process: subprocess.Popen) -> bool:
     assert process.poll() is None
     try:
-        return httpx.get(f"{url}/readyz").status_code == 200
+        return HTTP.get(f"{url}/readyz").status_code == 200
     except httpx.TransportError:
         return False
 
@@ -59,12 +60,12 @@ def until(condition: Callable[[], bool], timeout_s: float) -> None:
 
 
 def start(url: str) -> tuple[str, dict[str, str]]:
-    made = httpx.post(f"{url}/api/v1/conversations", json={}).json()
+    made = HTTP.post(f"{url}/api/v1/conversations", json={}).json()
     return f"{url}/api/v1/conversations/{made['id']}", {"Authorization": f"Bearer {made['token']}"}
 
 
 def last_message(path: str, headers: dict[str, str]) -> dict[str, Any]:
-    return httpx.get(path, headers=headers).json()["messages"][-1]
+    return HTTP.get(path, headers=headers).json()["messages"][-1]
 
 
 @contextmanager
@@ -72,7 +73,7 @@ def streaming(path: str, headers: dict[str, str]) -> Iterator[Iterator[str]]:
     """Asks, and gives the lines once the answer has begun."""
     headers = headers | {"Accept": "text/event-stream"}
     body = {"text": "How much is gift wrapping?"}
-    with httpx.stream("POST", f"{path}/messages", json=body, headers=headers, timeout=30) as answer:
+    with HTTP.stream("POST", f"{path}/messages", json=body, headers=headers, timeout=30) as answer:
         lines = answer.iter_lines()
         assert any(line == "event: token" for line in lines)
         yield lines
@@ -109,7 +110,7 @@ def test_tokens_arrive_while_written(slow_server: str) -> None:
         before = time.perf_counter()
         assert sum(line == "event: token" for line in (next(lines) for _ in range(30))) >= 5
         assert time.perf_counter() - before < 5
-        assert httpx.post(f"{path}/stop", headers=headers).json() == {"stopped": True}
+        assert HTTP.post(f"{path}/stop", headers=headers).json() == {"stopped": True}
         last = [line for line in lines if line.startswith("data:")][-1]
     assert json.loads(last.removeprefix("data: "))["status"] == "interrupted"
 
@@ -136,7 +137,7 @@ def test_commands_reach_the_running_server(
     token = command.invoke(kefu, ["user", "token", "lin"]).output.strip()
 
     def found() -> list[str]:
-        answer = httpx.get(
+        answer = HTTP.get(
             f"{slow_server}/api/v1/search",
             params={"q": "Parking Elm Street", "top_k": 1},
             headers={"Authorization": f"Bearer {token}"},
