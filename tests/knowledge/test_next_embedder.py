@@ -1,9 +1,10 @@
 """A change of the embedder: the old one serves until every passage has its new vector."""
 
 import time
-from collections.abc import Iterator
-from threading import Thread
+from collections.abc import Iterator, Sequence
+from threading import Event, Thread
 
+import numpy as np
 import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
@@ -124,16 +125,22 @@ def test_a_killed_rebuild_goes_on(server: KnowledgeBase, new: FakeEmbedder) -> N
 def test_documents_added_meanwhile_are_not_left_out(
     server: KnowledgeBase, old: KnowledgeBase, new: FakeEmbedder
 ) -> None:
-    new._delay_s = 0.05
+    may_go_on, embed = Event(), new.embed_passages
+
+    def wait_after_the_first(texts: Sequence[str]) -> np.ndarray:
+        assert not new.embedded or may_go_on.wait(60)
+        return embed(texts)
+
+    new.embed_passages = wait_after_the_first  # type: ignore[method-assign]
     job_id = request_rebuild(server.jobs)
     server.worker.start()
-    while server.jobs.get(job_id).progress < 0.3:
+    while not new.embedded:
         time.sleep(0.01)
     removed = next(d for d in server.documents.list() if d.name == "radio.txt")
     server.documents.remove(removed.id, actor="tests")
     server.submit("lamp.txt", "A lamp with a green shade.")
     old.worker.run_until_idle()  # another process, still with the old embedder only
-    new._delay_s = 0.0
+    may_go_on.set()
     while server.jobs.get(job_id).state is not JobState.SUCCEEDED:
         time.sleep(0.01)
     assert set(embedders_in_use(server.engine)) == {"new-32"}
