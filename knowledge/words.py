@@ -39,11 +39,12 @@ class WordSplitter:
 
     Args:
         cache_folder: Where jieba keeps its prepared dictionary; a private folder, made if missing.
+        dictionary: One that another splitter uses too, which saves loading it again.
     """
 
-    def __init__(self, cache_folder: Path) -> None:
+    def __init__(self, cache_folder: Path, *, dictionary: ChineseDictionary | None = None) -> None:
         self.cache_folder = cache_folder
-        self._dictionary = ChineseDictionary(cache_folder)
+        self._dictionary = dictionary or ChineseDictionary(cache_folder)
         self._stop_words = frozenset(_STOP_WORDS.split())
         self._way = _Way(self._dictionary, frozenset())
 

@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from bot.database import open_database, upgrade
+from knowledge.chinese_words import ChineseDictionary
 from knowledge.words import WordSplitter
 
 
@@ -24,10 +25,14 @@ def migrated_database() -> Path:
     return file
 
 
-@cache
 def word_splitter() -> WordSplitter:
-    """A splitter whose Chinese dictionary takes a second to prepare and half of one to load."""
-    return WordSplitter(dictionary_folder())
+    """A new splitter over the one dictionary, which takes a second to prepare and half to load."""
+    return WordSplitter(dictionary_folder(), dictionary=_dictionary())
+
+
+@cache
+def _dictionary() -> ChineseDictionary:
+    return ChineseDictionary(dictionary_folder())
 
 
 def dictionary_folder() -> Path:
