@@ -106,8 +106,10 @@ def _attach_shipped(settings: Settings, path: Path) -> None:
         return
     from bot.assembly import open_search, open_stores
 
+    lines = _numbered_lines(path)
     with database(settings) as engine:
         search = open_search(settings, engine)
+        tell("attaching_questions", n=sum(len(_entry(path, *one).questions) for one in lines))
         try:
             attach_questions(open_stores(settings, engine).documents, search.questions, path)
         finally:
