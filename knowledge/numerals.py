@@ -1,73 +1,72 @@
-"""Numbers as people write them: 1,280 · 十五 · 两百五十 · 1.5万 · fifteen · half a."""
+"""Numbers as people write them: 1,280 · 十五 · 两百五十 · 1.5万 · thirty-six · two and a half."""
 
 import re
 
 _DIGITS = {char: value for value, char in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
 _PLACES = {"十": 10, "百": 100, "千": 1000}
-_WORDS = {
-    word: float(value)
+_ONES = {
+    word: value
     for value, word in enumerate(
-        [
-            "zero",
-            "one",
-            "two",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "ten",
-            "eleven",
-            "twelve",
-            "thirteen",
-            "fourteen",
-            "fifteen",
-            "sixteen",
-            "seventeen",
-            "eighteen",
-            "nineteen",
-            "twenty",
-        ]
+        (
+            "zero one two three four five six seven eight nine ten eleven twelve thirteen "
+            "fourteen fifteen sixteen seventeen eighteen nineteen"
+        ).split()
     )
-} | {
-    "a": 1.0,
-    "an": 1.0,
-    "half a": 0.5,
-    "half an": 0.5,
-    "a dozen": 12.0,
-    "a hundred": 100.0,
-    "one hundred": 100.0,
-    "two hundred": 200.0,
-    "thirty": 30.0,
-    "forty": 40.0,
-    "forty-five": 45.0,
-    "fifty": 50.0,
-    "sixty": 60.0,
-    "seventy": 70.0,
-    "eighty": 80.0,
-    "ninety": 90.0,
 }
-_LATIN = "|".join(sorted(map(re.escape, _WORDS), key=len, reverse=True))
+_TENS = {
+    word: 10 * value
+    for value, word in enumerate(
+        "twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2
+    )
+}
+_LARGE = {"dozen": 12, "hundred": 100, "thousand": 1000}
+_FIXED = {"a": 1.0, "an": 1.0, "half a": 0.5, "half an": 0.5, "quarter of an": 0.25}
+
+_ONE = "|".join(sorted(_ONES, key=len, reverse=True))
+_BELOW_HUNDRED = rf"(?:(?:{'|'.join(_TENS)})(?:[- ](?:{_ONE}))?|{_ONE})"
+_LATIN = (
+    rf"(?:(?:{_BELOW_HUNDRED}|a) (?:dozen|hundred|thousand)(?: (?:and )?{_BELOW_HUNDRED})?"
+    rf"|(?:a )?quarter of an|half an?|{_BELOW_HUNDRED}(?: and a half)?|an?)"
+)
 
 #: A number in any of these forms, in lower-case text; it stands in no group.
 NUMBER = (
-    r"(?:(?<![\d.,])\d[\d,]*(?:\.\d+)?\s?[百千万]?"
+    r"(?:(?<![\d.,])\d[\d,]*(?:\.\d+)?(?:\s?[百千万]| and a half|½)?"
     r"|(?<![第零一二两三四五六七八九十百千万几数])[零〇一二两三四五六七八九十百千万半]+"
-    rf"|\b(?:{_LATIN})\b)"
+    rf"|\b{_LATIN}\b)"
 )
 
 
 def value_of(number: str) -> float | None:
     """Returns the value of what `NUMBER` matched, None where it is no number after all."""
     number = number.strip().replace(",", "")
-    if number in _WORDS:
-        return _WORDS[number]
+    half = 0.0
+    for ending in (" and a half", "½"):
+        if number.endswith(ending):
+            number, half = number.removesuffix(ending), 0.5
+    number = number.removeprefix("a ") if number.startswith("a quarter") else number
+    if number in _FIXED:
+        return _FIXED[number]
+    if number.isascii() and number[:1].isalpha():
+        value = _english(number)
+        return None if value is None else value + half
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s?([百千万]?)", number)
     if match is not None:
-        return float(match[1]) * {"": 1, "百": 100, "千": 1000, "万": 10_000}[match[2]]
+        factor = {"": 1, "百": 100, "千": 1000, "万": 10_000}[match[2]]
+        return float(match[1]) * factor + half
     return _chinese(number)
+
+
+def _english(numeral: str) -> float | None:
+    total = 0
+    for word in re.split(r"[ -]", numeral):
+        if word in _LARGE:
+            total = max(total, 1) * _LARGE[word]
+        elif word in _ONES or word in _TENS:
+            total += _ONES.get(word, 0) + _TENS.get(word, 0)
+        elif word not in ("and", "a"):
+            return None
+    return float(total)
 
 
 def _chinese(numeral: str) -> float | None:

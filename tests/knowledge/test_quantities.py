@@ -2,7 +2,8 @@
 
 import pytest
 
-from knowledge.quantities import Quantity, quantities
+from knowledge.quantities import quantities
+from knowledge.quantity import Quantity
 
 
 def only(text: str) -> Quantity:
@@ -27,6 +28,25 @@ def only(text: str) -> Quantity:
         ("5 个工作日", "7 days"),
         ("3 至 5 天", "4 days"),
         ("1.2 米", "120 cm"),
+        ("a fortnight", "14 days"),
+        ("一刻钟", "a quarter of an hour"),
+        ("一个半小时", "90 minutes"),
+        ("an hour and a half", "90 minutes"),
+        ("thirty-six months", "3 years"),
+        ("6 分 30 秒", "6.5 minutes"),
+        ("half past five", "17:30"),
+        ("six in the evening", "18:00"),
+        ("nine o'clock", "09:00"),
+        ("每月 8 号", "the 8th of the month"),
+        ("三成", "30%"),
+        ("只收七成", "打七折"),
+        ("万分之五", "0.05%"),
+        ("每年 2 次", "every six months"),
+        ("twice a week", "每周两次"),
+        ("存满三千", "3,000 元"),
+        ("half the price", "五折"),
+        ("seats ten", "十个座"),
+        ("3 to 6 April", "4月3日至6日"),
     ],
 )
 def test_equal_figures_agree(one: str, other: str) -> None:
@@ -44,13 +64,28 @@ def test_equal_figures_agree(one: str, other: str) -> None:
         ("24 May 2026", "17 May 2026"),
         ("10 个工作日", "5 个工作日"),
         ("5 天", "5 次"),
+        ("twelve digits", "twelve people"),
+        ("every 2 weeks", "2 weeks"),
+        ("half past five", "18:00"),
     ],
 )
 def test_different_figures_do_not_agree(one: str, other: str) -> None:
     assert not only(one).agrees(only(other))
 
 
-@pytest.mark.parametrize("text", ["HG-K1702", "0571-8800 1001", "2025 年", "第一次", "周一至周五"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "HG-K1702",
+        "0571-8800 1001",
+        "2025 年",
+        "第一次",
+        "第 3 次",
+        "周一至周五",
+        "一位顾客",
+        "a card",
+    ],
+)
 def test_names_are_not_quantities(text: str) -> None:
     assert quantities(text) == []
 
@@ -58,3 +93,13 @@ def test_names_are_not_quantities(text: str) -> None:
 def test_offsets_are_of_the_given_text() -> None:
     text = "签收后７天内，运费 12 元"
     assert [text[q.start : q.end] for q in quantities(text)] == ["７天", "12 元"]
+
+
+def test_price_per_hour_is_one_figure() -> None:
+    (price,) = quantities("The hall costs £95 an hour.")
+    assert (price.dimension, price.low) == ("gbp", 95.0)
+
+
+def test_opening_hours_are_one_range() -> None:
+    found = only("from nine to half past five on weekdays")
+    assert (found.low, found.high) == (540.0, 1050.0)
