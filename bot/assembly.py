@@ -36,7 +36,6 @@ from knowledge.archive import KnowledgeArchive
 from knowledge.archive_format import ArchiveManifest
 from knowledge.chunk_edits import ChunkEditor
 from knowledge.chunk_questions import QuestionStore
-from knowledge.conflicts import ConflictFinder
 from knowledge.document_edits import DocumentChange, DocumentEditor
 from knowledge.duplicate_marks import DuplicateMarks
 from knowledge.embedding import Embedder, load_by_id, load_embedder
@@ -378,16 +377,6 @@ def open_search(
 def _load_reranker(settings: Settings) -> Reranker | None:
     name = settings.knowledge.reranker.strip()
     return load_reranker(name, device=settings.llm.device) if name else None
-
-
-def open_conflict_finder(settings: Settings, engine: Engine) -> ConflictFinder:
-    """Loads the embedder and opens the search for contradictions.
-
-    Raises:
-        EmbedderUnavailable: the embedding model cannot be loaded.
-    """
-    embedder = load_embedder(settings.knowledge.embedder, device=settings.llm.device)
-    return ConflictFinder(engine, embedder=embedder)
 
 
 def retrieval_options(settings: Settings) -> RetrievalOptions:

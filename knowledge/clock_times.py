@@ -33,9 +33,7 @@ _SPOKEN = re.compile(
 #: Read only beside another time, as `from nine` alone may count anything.
 _BARE = (
     re.compile(rf"(?:(?<=from )|(?<=between )){_WORD}(?= (?:to|until|till|and|in) )"),
-    re.compile(
-        rf"(?:(?<=\bat )|(?<=until )|(?<=till ))(?<!least ){_WORD}(?=[,.;)]|$| (?:and|on|every|or) )"
-    ),
+    re.compile(rf"(?:(?<=\bat )|(?<=until )|(?<=till )){_WORD}(?=[,.;)]|$| (?:and|on|every|or) )"),
 )
 _JOINED = re.compile(r"\s?(?:-|–|—|~|～|至|到|to|until|till)\s?(?:次日)?\s?")
 _BETWEEN = re.compile(r"\s?and\s?")

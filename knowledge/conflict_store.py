@@ -17,8 +17,12 @@ from sqlalchemy.orm import Session
 from knowledge.conflicts import Conflict
 from knowledge.errors import ConflictNotFound
 from knowledge.live_chunks import is_live
+from knowledge.quantity import Quantity
 from knowledge.statements import Statement
 from knowledge.tables import ChunkRow, ConflictRow, DocumentRow
+
+#: SQLite allows 32,766 bound values in a statement.
+_GROUP = 500
 
 
 class Verdict(StrEnum):
@@ -63,24 +67,8 @@ class ConflictStore:
 
     def save(self, found: Sequence[Conflict]) -> None:
         """Takes the result of a search over; judgements of pairs that are still there stay."""
-        now = datetime.now(UTC)
-        pairs: dict[str, Conflict] = {}
-        for conflict in found:  # best first: one entry for two passages
-            pairs.setdefault(_pair_id(conflict), conflict)
         with Session(self._engine) as session, session.begin():
-            known = {row.id: row for row in session.scalars(select(ConflictRow))}
-            gone = [id for id, row in known.items() if id not in pairs and _is_open(row)]
-            session.execute(delete(ConflictRow).where(ConflictRow.id.in_(gone)))
-            for id, conflict in pairs.items():
-                row = known.get(id)
-                if row is None:
-                    row = ConflictRow(id=id, verdict=Verdict.OPEN, found_at=now)
-                    session.add(row)
-                row.score = conflict.score
-                row.a = _stored(conflict.a, [pair[0].start for pair in conflict.figures],
-                                [pair[0].end for pair in conflict.figures])  # fmt: skip
-                row.b = _stored(conflict.b, [pair[1].start for pair in conflict.figures],
-                                [pair[1].end for pair in conflict.figures])  # fmt: skip
+            save_conflicts(session, found)
 
     def list(self, *, verdict: Verdict | None = None) -> Sequence[FoundConflict]:
         """Returns the pairs whose passages are live and unchanged, the most alike first."""
@@ -108,15 +96,37 @@ class ConflictStore:
         return all(_stands(session, side) for side in (row.a, row.b))
 
 
+def save_conflicts(session: Session, found: Sequence[Conflict]) -> None:
+    """Takes the result of a search over within the caller's transaction."""
+    now = datetime.now(UTC)
+    pairs: dict[str, Conflict] = {}
+    for conflict in found:  # best first: one entry for two passages
+        pairs.setdefault(_pair_id(conflict), conflict)
+    known = {row.id: row for row in session.scalars(select(ConflictRow))}
+    gone = [id for id, row in known.items() if id not in pairs and _is_open(row)]
+    for first in range(0, len(gone), _GROUP):
+        doomed = gone[first : first + _GROUP]
+        session.execute(delete(ConflictRow).where(ConflictRow.id.in_(doomed)))
+    for id, conflict in pairs.items():
+        row = known.get(id)
+        if row is None:
+            row = ConflictRow(id=id, verdict=Verdict.OPEN, found_at=now)
+            session.add(row)
+        row.score = conflict.score
+        row.a = _stored(conflict.a, [mine for mine, _ in conflict.figures])
+        row.b = _stored(conflict.b, [theirs for _, theirs in conflict.figures])
+
+
 def _stands(session: Session, side: dict[str, object]) -> bool:
     now = datetime.now(UTC)
     document = session.get(DocumentRow, str(side["document_id"]))
     if document is None or (document.expires_at is not None and document.expires_at <= now):
         return False
-    texts = session.scalars(
-        select(ChunkRow.text).where(is_live(), ChunkRow.document_id == document.id)
-    )
-    return any(_hash(text) == side["sha256"] for text in texts)
+    live = select(ChunkRow.text).where(is_live(), ChunkRow.document_id == document.id)
+    same = session.scalar(live.where(ChunkRow.id == int(str(side["chunk_id"]))))
+    if same is not None and _hash(same) == side["sha256"]:
+        return True
+    return any(_hash(text) == side["sha256"] for text in session.scalars(live))
 
 
 def _is_open(row: ConflictRow) -> bool:
@@ -130,7 +140,7 @@ def _pair_id(conflict: Conflict) -> str:
     return _hash("|".join(sides))[:32]
 
 
-def _stored(one: Statement, starts: Sequence[int], ends: Sequence[int]) -> dict[str, object]:
+def _stored(one: Statement, figures: Sequence[Quantity]) -> dict[str, object]:
     return {
         "chunk_id": one.place.chunk_id,
         "document_id": one.place.document_id,
@@ -138,7 +148,7 @@ def _stored(one: Statement, starts: Sequence[int], ends: Sequence[int]) -> dict[
         "sha256": _hash(one.place.text),
         "quote": one.text,
         "key": one.key,
-        "marks": [list(mark) for mark in zip(starts, ends, strict=True)],
+        "marks": [[figure.start, figure.end] for figure in figures],
     }
 
 

@@ -21,6 +21,7 @@ INGEST = "ingest"
 REBUILD = "rebuild"
 SYNC = "sync"
 EVALUATE = "evaluate"
+CONFLICTS = "conflicts"
 
 #: The stage of a job whose file was not taken in, as its upload asked for.
 SKIPPED = "skipped"

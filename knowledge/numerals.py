@@ -4,21 +4,13 @@ import re
 
 _DIGITS = {char: value for value, char in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
 _PLACES = {"十": 10, "百": 100, "千": 1000}
-_ONES = {
-    word: value
-    for value, word in enumerate(
-        (
-            "zero one two three four five six seven eight nine ten eleven twelve thirteen "
-            "fourteen fifteen sixteen seventeen eighteen nineteen"
-        ).split()
-    )
-}
-_TENS = {
-    word: 10 * value
-    for value, word in enumerate(
-        "twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2
-    )
-}
+_UP_TO_NINETEEN = """
+zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
+sixteen seventeen eighteen nineteen
+"""
+_FROM_TWENTY = "twenty thirty forty fifty sixty seventy eighty ninety"
+_ONES = {word: value for value, word in enumerate(_UP_TO_NINETEEN.split())}
+_TENS = {word: 10 * value for value, word in enumerate(_FROM_TWENTY.split(), start=2)}
 _LARGE = {"dozen": 12, "hundred": 100, "thousand": 1000}
 _FIXED = {"a": 1.0, "an": 1.0, "half a": 0.5, "half an": 0.5, "quarter of an": 0.25}
 

@@ -17,7 +17,8 @@ from knowledge.quantity import Quantity
 
 _MINUTES = {"day": 1440.0, "week": 10080.0, "month": 43200.0, "year": 518400.0}
 _PEOPLE = (
-    "个?(?:人|孩子|小朋友|学员|顾客|客人|座位?|席位?|名额)|位(?! ?(?:数|编码|密码|验证码))|名(?!额)|席"
+    "个?(?:人|孩子|小朋友|学员|顾客|客人|座位?|席位?|名额)|位(?! ?(?:数|编码|密码|验证码))"
+    "|名(?!额)|席"
     "|people|persons?|guests?|members?|visitors?|participants?|attendees|children|kids|adults?"
     "|patients?|students?|seats?|seated|standing"
 )
@@ -131,7 +132,8 @@ _INTERVALS = (
     re.compile(rf"\bevery (?P<n>{NUMBER})(?:{_DASH}(?P<to>{NUMBER}))?[ -]{_EN_PERIOD}s?\b"),
     re.compile(rf"\bevery (?:(?P<other>other|second) )?{_EN_PERIOD}\b"),
     re.compile(
-        rf"(?:\b(?P<often>once|twice)|(?P<k>{NUMBER}) times) (?:a|an|per|every|each|in a) {_EN_PERIOD}\b"
+        rf"(?:\b(?P<often>once|twice)|(?P<k>{NUMBER}) times)"
+        rf" (?:a|an|per|every|each|in a) {_EN_PERIOD}\b"
     ),
 )
 _PER = re.compile(
@@ -145,10 +147,11 @@ _THINGS = re.compile(
     rf"(?<![\w£€¥$.,:-])(?P<low>{NUMBER})(?:{_DASH}(?P<high>{NUMBER}))?"
     r"\s(?:[a-z]+(?:-[a-z]+)?\s)?(?P<noun>[a-z]{3,}[^s\W]s)\b"
 )
-_NO_THINGS = frozenset(
-    "has was this its plus always costs takes lasts seats holds needs gets opens closes starts "
-    "ends pays makes comes goes does says works applies counts stays begins runs keeps".split()
-)
+_VERBS = """
+has was this its plus always costs takes lasts seats holds needs gets opens closes starts ends pays
+makes comes goes does says works applies counts stays begins runs keeps
+"""
+_NO_THINGS = frozenset(_VERBS.split())
 
 
 def quantities(text: str) -> list[Quantity]:

@@ -6,7 +6,7 @@ knows the row's key, because `Pool: 28 °C` alone does not say whose pool.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,7 +17,8 @@ from knowledge.claims import words
 from knowledge.embedding import Vectors
 from knowledge.live_chunks import decode_vector, is_live
 from knowledge.parts import MAX_PARTS, split_parts
-from knowledge.quantities import Quantity, quantities
+from knowledge.quantities import quantities
+from knowledge.quantity import Quantity
 from knowledge.tables import ChunkRow, DocumentRow
 
 _RECORD = re.compile(r"^(?P<name>[^:：;；\n]{1,30})[:：] ?(?P<key>[^;；\n]{1,60})[;；] ?\S", re.M)
@@ -77,13 +78,16 @@ class Statement:
         return self.text[start:end]
 
 
-def load_statements(engine: Engine, *, embedder: str, now: datetime) -> list[Statement]:
+def load_statements(
+    engine: Engine, *, embedder: str, now: datetime, pause: Callable[[], None] = lambda: None
+) -> list[Statement]:
     """Returns all statements of passages that are live and not expired.
 
     Args:
         engine: The database.
         embedder: Passages with vectors of another one are left out.
         now: Documents that expired before are left out.
+        pause: Called for each passage; may wait, or raise to give up.
     """
     columns = (
         ChunkRow.id,
@@ -107,6 +111,7 @@ def load_statements(engine: Engine, *, embedder: str, now: datetime) -> list[Sta
     found: list[Statement] = []
     with engine.connect() as connection:
         for row in connection.execute(query):
+            pause()
             place = Place(
                 chunk_id=row.id,
                 document_id=row.document_id,

@@ -1,6 +1,7 @@
 """Carries out background jobs and survives whatever a file or a web site does to it.
 
-One job at a time is embedded and, beside it, one web source fetched and one evaluation made.
+One job at a time is embedded and, beside it, one web source fetched, one evaluation made and one
+search for contradictions.
 """
 
 import logging
@@ -14,11 +15,12 @@ from uuid import uuid4
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from knowledge.conflict_job import find_conflicts
 from knowledge.embedding import Embedder
 from knowledge.errors import DuplicateText, KnowledgeError
 from knowledge.ingest_job import ingest
 from knowledge.job_run import IngestionOptions, JobRun, WorkerStopping
-from knowledge.jobs import EVALUATE, INGEST, REBUILD, SYNC, Claim, JobLost, JobStore
+from knowledge.jobs import CONFLICTS, EVALUATE, INGEST, REBUILD, SYNC, Claim, JobLost, JobStore
 from knowledge.processes import is_alive, process_name
 from knowledge.rebuild_job import rebuild
 from knowledge.search_indexes import SearchIndexes
@@ -31,8 +33,13 @@ _POLL_S = 0.3
 _HEARTBEAT_S = 1.0
 _LOOK_FOR_DUE_S = 5.0
 #: Each is worked off by a thread of its own: waiting for other people's servers, embedding,
-#: and searching.
-_LINES = (frozenset({INGEST, REBUILD}), frozenset({SYNC}), frozenset({EVALUATE}))
+#: searching, and comparing passages, which may take an hour.
+_LINES = (
+    frozenset({INGEST, REBUILD}),
+    frozenset({SYNC}),
+    frozenset({EVALUATE}),
+    frozenset({CONFLICTS}),
+)
 
 
 class IngestionWorker:
@@ -62,7 +69,13 @@ class IngestionWorker:
         self._indexes = indexes
         self._embedder = embedder
         self._options = options
-        self._steps = {INGEST: ingest, REBUILD: rebuild, SYNC: sync, **(steps or {})}
+        self._steps = {
+            INGEST: ingest,
+            REBUILD: rebuild,
+            SYNC: sync,
+            CONFLICTS: find_conflicts,
+            **(steps or {}),
+        }
         self._jobs = JobStore(engine)
         self._owner = f"{process_name()}:{uuid4().hex[:8]}"
         self._stopping = Event()

@@ -35,6 +35,8 @@ class KnowledgeBase:
         engine: Engine,
         embedder: Embedder,
         words: WordSplitter,
+        *,
+        chunk_tokens: int = 40,
     ) -> None:
         self.folder = folder
         self.engine = engine
@@ -54,7 +56,7 @@ class KnowledgeBase:
             options=IngestionOptions(
                 uploads_dir=self.uploads_dir,
                 limits=LIMITS,
-                chunk_tokens=40,
+                chunk_tokens=chunk_tokens,
                 pause=lambda: self.paused,
                 fetch=FetchOptions(delay_s=0.0, timeout_s=5.0, allow_private=True),
             ),

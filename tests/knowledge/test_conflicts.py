@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sqlalchemy import Engine
 
+from knowledge.conflict_model import ConflictModel
 from knowledge.conflict_store import ConflictStore, Verdict
 from knowledge.conflicts import Conflict, ConflictFinder
 from knowledge.embedding import load_embedder
@@ -13,11 +15,21 @@ from knowledge.words import WordSplitter
 from tests.knowledge.conflict_sets import score
 from tests.knowledge_kit import KnowledgeBase
 
-DEVELOPMENT = Path(__file__).parent / "data" / "conflicts_dev"
+SETS = Path(__file__).parents[1] / "dev_sets"
+#: Anything but another thing is a contradiction: the fake embedder knows no meaning.
+CONTRASTS = ConflictModel(
+    names=("contrast", "special"),
+    mean=np.zeros(2),
+    scale=np.ones(2),
+    weights=np.array([-9.0, -9.0]),
+    intercept=2.0,
+    threshold=0.5,
+)
 
 
 def found_in(base: KnowledgeBase) -> list[Conflict]:
-    return ConflictFinder(base.engine, embedder=base.embedder, threshold=0.3).find()
+    near = base.indexes.search_dense
+    return ConflictFinder(base.engine, embedder=base.embedder, near=near, model=CONTRASTS).find()
 
 
 def two_pages(base: KnowledgeBase, one: str, other: str) -> list[Conflict]:
@@ -68,14 +80,17 @@ def test_unknown_pair_cannot_be_judged(engine: Engine) -> None:
 
 
 @pytest.mark.slow
-def test_development_shop_is_read_well(tmp_path: Path, engine: Engine) -> None:
+@pytest.mark.parametrize("name", ["conflicts_coworking", "conflicts_dental"])
+def test_development_sets_are_read_well(tmp_path: Path, engine: Engine, name: str) -> None:
     embedder = load_embedder("packaged", device="cpu")
-    base = KnowledgeBase(tmp_path, engine, embedder, WordSplitter(tmp_path / "words"))
+    words = WordSplitter(tmp_path / "words")
+    base = KnowledgeBase(tmp_path, engine, embedder, words, chunk_tokens=150)
     base.indexes.open(rebuilding=True)
-    for path in sorted((DEVELOPMENT / "documents").iterdir()):
+    for path in sorted((SETS / name / "documents").iterdir()):
         base.submit(path.name, path.read_text("utf-8"))
     base.worker.run_until_idle()
-    result = score(DEVELOPMENT, ConflictFinder(engine, embedder=embedder).find())
+    finder = ConflictFinder(engine, embedder=embedder, near=base.indexes.search_dense)
+    result = score(SETS / name, finder.find())
     base.indexes.close()
     assert result.precision >= 0.7, result
-    assert result.recall >= 0.6, result
+    assert result.recall >= 0.5, result

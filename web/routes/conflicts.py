@@ -6,8 +6,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
 from bot import audit
+from knowledge.conflict_job import queue_conflicts
 from knowledge.conflict_store import ConflictStore, Verdict
-from knowledge.conflicts import ConflictFinder
 from web.dependencies import DocumentReader, DocumentWriter, ServicesDep
 
 router = APIRouter(prefix="/conflicts", tags=["conflicts"])
@@ -50,6 +50,12 @@ class ConflictList(BaseModel):
     total: int
 
 
+class SearchOut(BaseModel):
+    """The job that searches: a new one, or the one that has not ended yet."""
+
+    job_id: str
+
+
 class Judgement(BaseModel):
     """`open` takes a judgement back."""
 
@@ -67,13 +73,12 @@ def list_conflicts(
     return {"items": found, "total": len(found)}
 
 
-@router.post("/search", response_model=ConflictList)
+@router.post("/search", response_model=SearchOut, status_code=202)
 def search(user: DocumentWriter, services: ServicesDep) -> object:
-    """Searches anew; judgements of unchanged passages stay."""
-    store = ConflictStore(services.engine)
-    store.save(ConflictFinder(services.engine, embedder=services.embedder).find())
-    found = store.list()
-    return {"items": found, "total": len(found)}
+    """Has the contradictions looked for in the background; `GET /jobs/{id}` tells how far it is."""
+    job_id = queue_conflicts(services.jobs)
+    audit.record(services.engine, user.name, action="conflicts.search", target=job_id)
+    return {"job_id": job_id}
 
 
 @router.post("/{conflict_id}/verdict", response_model=ConflictOut)

@@ -3,21 +3,39 @@
 from collections.abc import Sequence
 
 from knowledge.conflict_store import FoundConflict, Side, Verdict
+from knowledge.types import Job, JobState
 from web.ui.markup import Words, button, escape, moment
 
+OPEN = (JobState.QUEUED, JobState.RUNNING)
 _KINDS = {Verdict.OPEN: "k-off", Verdict.REAL: "k-bad", Verdict.NOT_ONE: "k-ok"}
 
 
+def search(newest: Job | None, words: Words, *, may_write: bool) -> str:
+    """Returns the way to search anew, or how far the running search is."""
+    if newest is not None and newest.state in OPEN:
+        percent = round(newest.progress * 100)
+        stage = words("stage_comparing" if newest.stage else "stage_" + newest.state.value)
+        cancel = button("conflicts-cancel", words("cancel"), job=newest.id) if may_write else ""
+        return (
+            f'<div class="k-progress"><progress max="100" value="{percent}" '
+            f'aria-label="{words("progress")}"></progress> {percent} % · {stage} {cancel}</div>'
+        )
+    ended = ""
+    if newest is not None and newest.state is not JobState.SUCCEEDED:
+        state = words("conflicts_" + newest.state.value)
+        ended = f'<p class="k-reason">{state} · {escape(newest.error or "")}</p>'
+    if not may_write:
+        return ended
+    return ended + button("conflicts-search", words("conflicts_search"), kind="k-primary")
+
+
 def pairs(found: Sequence[FoundConflict], words: Words, *, may_write: bool) -> str:
-    """Returns the button for a new search and all pairs, the ones to be judged first."""
-    search = ""
-    if may_write:
-        search = button("conflicts-search", words("conflicts_search"), kind="k-primary")
+    """Returns all pairs, the ones to be judged first."""
     if not found:
-        return f'{search}<p class="k-empty k-below">{words("no_conflicts")}</p>'
+        return f'<p class="k-empty k-below">{words("no_conflicts")}</p>'
     ordered = sorted(found, key=lambda one: one.verdict is not Verdict.OPEN)
     items = "".join(_pair(one, words, may_write=may_write) for one in ordered)
-    return f'{search}<ol class="k-chunks">{items}</ol>'
+    return f'<ol class="k-chunks">{items}</ol>'
 
 
 def _pair(one: FoundConflict, words: Words, *, may_write: bool) -> str:
