@@ -43,6 +43,8 @@ logger = logging.getLogger(__name__)
 _WIDEN = 4
 _PREFIX = "segment-"
 _BLOCK = 1 << 16
+#: A segment up to this many times as large as others together is of like size.
+_LIKE = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,15 +329,21 @@ def _gather(to: Rows, sources: Sequence[_Source], picked: Sequence[Ids], order: 
 
 
 def _due(segments: Sequence[Segment], sizes: IndexSizes) -> list[Segment]:
-    """Returns what is to become one segment: the smallest ones, as long as that doubles them."""
+    """Returns what is to become one segment: the smallest ones of like size, with all they reach.
+
+    Each joins those before it that are together not much smaller, so that every vector moves into
+    segments that keep growing by a factor. A small one does not keep larger ones apart.
+    """
     by_size = sorted(segments, key=_n_live)
-    group = by_size[:1]
-    for segment in by_size[1:]:
-        if _n_live(segment) > sum(_n_live(one) for one in group):
-            break
-        group.append(segment)
-    if len(group) > 1:
-        return group
+    for first in range(len(by_size) - 1):
+        group, n_rows = by_size[first : first + 1], _n_live(by_size[first])
+        for segment in by_size[first + 1 :]:
+            if _n_live(segment) > _LIKE * n_rows:
+                break
+            group.append(segment)
+            n_rows += _n_live(segment)
+        if len(group) > 1:
+            return group
     return [one for one in segments if _is_outgrown(one, sizes)][:1]
 
 

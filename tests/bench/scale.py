@@ -13,7 +13,7 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -92,14 +92,19 @@ def measure(place: Place) -> dict[str, object]:
     started = perf_counter()
     search = open_search(place.settings, engine, embedder=embedder)
     opened_s, resident = perf_counter() - started, private_mib() - before
+    asked = questions()
+    report: dict[str, object] = {"machine": machine(), "opened_s": round(opened_s, 2)}
+    parts: dict[str, Callable[[], object]] = {
+        "size": lambda: _sizes(place, engine, search, resident),
+        "search": lambda: _timed(search, asked),
+        "dense_recall_at_10": lambda: _recall(place, engine, search, asked[:200]),
+        "add_one_document": lambda: _add_one(place, engine, search, embedder),
+        "search_while_ingesting": lambda: _beside_ingestion(place, engine, search, asked),
+    }
     try:
-        report: dict[str, object] = {"machine": machine(), "opened_s": round(opened_s, 2)}
-        report |= _sizes(place, engine, search, resident)
-        asked = questions()
-        report["search"] = _timed(search, asked)
-        report["dense_recall_at_10"] = _recall(place, engine, search, asked[:200])
-        report["add_one_document"] = _add_one(place, engine, search, embedder)
-        report["search_while_ingesting"] = _beside_ingestion(place, engine, search, asked)
+        for name, part in parts.items():
+            report[name] = part()
+            _tell({name: report[name]})
     finally:
         search.indexes.close()
         engine.dispose()
@@ -269,7 +274,6 @@ def main() -> None:
     elif wanted.only == "measure":
         report = measure(place)
         (place.folder / "report.json").write_text(json.dumps(report, indent=2), "utf-8")
-        _tell(report)
     else:
         command = [sys.executable, "-m", "tests.bench.scale", *sys.argv[1:]]
         for stage in ("rows", "indexes", "measure"):

@@ -1,3 +1,4 @@
+from itertools import pairwise
 from pathlib import Path
 from threading import Thread
 
@@ -120,6 +121,18 @@ def test_spilled_vectors_are_found_before_upkeep() -> None:
         index.add([id], row[None])
     assert kinds(index) == ["exact"] * 4
     assert recall(index, {id: row[None] for id, row in enumerate(vectors)}) == 1.0
+
+
+@pytest.mark.parametrize("n_rows", [(210, 205, 190), (60, 200, 201), (100, 100, 160, 500)])
+def test_segments_of_like_size_are_joined(n_rows: tuple[int, ...]) -> None:
+    index = VectorIndex(DIM, sizes=IndexSizes(exact=50, hnsw=2000, spill=55))
+    vectors = unit_vectors(sum(n_rows), DIM)
+    for first, n in zip(np.cumsum([0, *n_rows[:-1]]), n_rows, strict=True):
+        index.add(range(first, first + n), vectors[first : first + n])
+    settle(index)
+    sizes = sorted(one.n_rows for one in index.described if one.n_rows)
+    assert len(index) == sum(sizes) == sum(n_rows)
+    assert all(b > 1.5 * a for a, b in pairwise(sizes))
 
 
 def test_edits_during_upkeep_are_kept() -> None:
