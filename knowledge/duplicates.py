@@ -1,7 +1,7 @@
 """Another document that says the same: finding it while a file is taken in, and what follows.
 
 Part of the ingest flow, between parsing and splitting. Only live documents that are not archived
-count, and never the document itself. Signatures are compared one by one, which takes some 40 µs
+count, and never the document itself. Signatures are compared one by one, which takes some 10 µs
 each. Documents whose signature is missing or of an older format get theirs here, once.
 """
 

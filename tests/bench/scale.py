@@ -83,7 +83,7 @@ def make_indexes(place: Place) -> None:
     engine.dispose()
 
 
-def measure(place: Place) -> dict[str, object]:
+def measure(place: Place, wanted: Sequence[str] = ()) -> dict[str, object]:
     """Measures a base whose indexes are saved; for a fresh process, or memory means nothing."""
     engine = place.open()
     embedder = TimedEmbedder(load_embedder("packaged", device="cpu"))
@@ -102,7 +102,8 @@ def measure(place: Place) -> dict[str, object]:
         "search_while_ingesting": lambda: _beside_ingestion(place, engine, search, asked),
     }
     try:
-        for name, part in parts.items():
+        for name in wanted or parts:
+            part = parts[name]
             report[name] = part()
             _tell({name: report[name]})
     finally:
@@ -265,6 +266,7 @@ def main() -> None:
     parser.add_argument("--chunks", type=int, default=100_000)
     parser.add_argument("--data", type=Path, required=True, help="holds the loaded demo company")
     parser.add_argument("--only", choices=["rows", "indexes", "measure"])
+    parser.add_argument("--parts", nargs="*", default=(), help="of the measurements; all")
     wanted = parser.parse_args()
     place = Place(wanted.data, wanted.data / f"scale-{wanted.chunks}", wanted.chunks)
     if wanted.only == "rows":
@@ -272,7 +274,7 @@ def main() -> None:
     elif wanted.only == "indexes":
         make_indexes(place)
     elif wanted.only == "measure":
-        report = measure(place)
+        report = measure(place, wanted.parts)
         (place.folder / "report.json").write_text(json.dumps(report, indent=2), "utf-8")
     else:
         command = [sys.executable, "-m", "tests.bench.scale", *sys.argv[1:]]
