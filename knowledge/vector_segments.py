@@ -115,6 +115,7 @@ class Segment:
             self.folder = folder
             self.ids: Ids = np.load(folder / "ids.npy")
             self.rows: Rows = np.load(folder / "rows.npy", mmap_mode="r")
+            _read_ahead(folder / "rows.npy")
             self.described = Described(**json.loads((folder / "segment.json").read_text("utf-8")))
             has_graph = self.described.kind != "exact"
             self._graph = faiss.read_index(str(folder / "graph.faiss")) if has_graph else None
@@ -162,6 +163,13 @@ class Segment:
         assert self._graph is not None  # noqa: S101  # callers checked
         params = _params(self.described.kind, effort, n_rows)
         return np.asarray(self._graph.search(queries, n_rows, params=params)[1], np.int64)
+
+
+def _read_ahead(path: Path) -> None:
+    """Lets the system read a file beforehand: each search wants hundreds of scattered rows."""
+    if hasattr(os, "posix_fadvise"):
+        with path.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
 
 
 def nearest(scores: Vectors, n: int) -> Ids:

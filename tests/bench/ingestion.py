@@ -33,7 +33,6 @@ from tests.bench.synthetic import real_passages
 from tests.bench.timing import DEMO, TimedEmbedder, machine, questions
 from web.load import Timing, closed_loop, kefu_customer
 
-_N_ASKED = 16
 _N_DOCUMENTS = 60
 _PASSAGES = 40  # of one document
 _PORT = 8713
@@ -72,9 +71,9 @@ def embedder_share() -> dict[str, object]:
     }
 
 
-def first_tokens(data: Path) -> dict[str, object]:
+def first_tokens(data: Path, n_asked: int) -> dict[str, object]:
     """Asks a server idle and while it takes documents in."""
-    asked = questions()[:_N_ASKED]
+    asked = questions()[:n_asked]
     settings = Settings(data_dir=data, _env_file=None)
     engine = open_database(settings.database_url)
     upgrade(engine)
@@ -164,10 +163,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="holds the loaded demo company")
     parser.add_argument("--no-chat", action="store_true", help="only the embedder's share")
+    parser.add_argument("--questions", type=int, default=16, help="asked idle, and again busy")
     wanted = parser.parse_args()
     report: dict[str, object] = {"machine": machine(), "ingestion": embedder_share()}
     if not wanted.no_chat:
-        report["chat"] = first_tokens(wanted.data)
+        report["chat"] = first_tokens(wanted.data, wanted.questions)
     sys.stdout.write(json.dumps(report, indent=2) + "\n")
 
 

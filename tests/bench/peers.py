@@ -1,6 +1,6 @@
 """Compares ingestion and hybrid search with a LlamaIndex and a Haystack pipeline.
 
-    python -m tests.bench.peers --data DIR [--passages 20000]
+    python -m tests.bench.peers [--files 6] [--passages 20000]
 
 All three use the same packaged embedder object, so the same thread, with batches of 8, on the
 same passages of the demo company; the peers get them split already, while Kefu's time begins with
@@ -8,8 +8,9 @@ the files. Peers are set up as their documentation shows a hybrid pipeline: Llam
 `bm25s` and its reciprocal rank fusion; Haystack with its in-memory store, BM25 and joiner. Two
 ratios are given for ingestion: against peers that embed the same texts (each passage and each of
 its sentences), and against peers that embed the passages alone. `--passages` measures search also
-over that many synthetic passages whose vectors are given. A ratio is a peer's time over Kefu's:
-above 1, Kefu is quicker. `DIR` holds the loaded demo company.
+over that many synthetic passages whose vectors are given, `--files` takes only the first files.
+A ratio is a peer's time over Kefu's: above 1, Kefu is quicker. About six minutes, with `--passages`
+ten.
 
 The peers are not dependencies of Kefu; a peer that is not installed is left out with a line.
 """
@@ -21,7 +22,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -57,7 +58,7 @@ class Given:
     vectors: Vectors | None = None
 
 
-def kefu_ingestion(embedder: Embedder, folder: Path) -> tuple[float, Search]:
+def kefu_ingestion(embedder: Embedder, folder: Path, n_files: int) -> tuple[float, Search]:
     """Takes the demo company's files in as a server does; returns the time and a search."""
     settings = Settings(data_dir=folder, _env_file=None)
     engine = open_database(settings.database_url)
@@ -66,7 +67,7 @@ def kefu_ingestion(embedder: Embedder, folder: Path) -> tuple[float, Search]:
     search.indexes.words.load()
     stores = open_stores(settings, engine)
     started = time.perf_counter()
-    for path in sorted((DEMO / "documents").iterdir()):
+    for path in sorted((DEMO / "documents").iterdir())[:n_files]:
         stores.ingestor.submit(path.name, path.read_bytes(), author="bench")
     search.worker.run_until_idle()
     seconds = time.perf_counter() - started
@@ -149,13 +150,11 @@ def haystack(embedder: Embedder, given: Given) -> tuple[float, Search]:
     class DocumentEmbedder:
         @component.output_types(documents=list[Document])
         def run(self, documents: list[Document]) -> dict[str, Any]:
+            vectors: list[list[float]] = []
             for first in range(0, len(documents), _BATCH):
-                group = documents[first : first + _BATCH]
-                for one, vector in zip(
-                    group, embedder.embed_passages([d.content for d in group]), strict=True
-                ):
-                    one.embedding = vector.tolist()
-            return {"documents": documents}
+                group = [one.content for one in documents[first : first + _BATCH]]
+                vectors += embedder.embed_passages(group).tolist()
+            return {"documents": _with_vectors(documents, vectors)}
 
     @component
     class TextEmbedder:
@@ -173,8 +172,7 @@ def haystack(embedder: Embedder, given: Given) -> tuple[float, Search]:
         taking_in.connect("embedder.documents", "writer.documents")
         taking_in.run({"embedder": {"documents": documents}})
     else:
-        for one, vector in zip(documents, given.vectors, strict=True):
-            one.embedding = vector.tolist()
+        documents = _with_vectors(documents, given.vectors.tolist())
         taking_in.run({"writer": {"documents": documents}})
     seconds = time.perf_counter() - started
     hybrid = Pipeline()
@@ -190,6 +188,11 @@ def haystack(embedder: Embedder, given: Given) -> tuple[float, Search]:
         return hybrid.run({"embedder": {"text": query}, "lexical": {"query": query}})
 
     return seconds, search
+
+
+def _with_vectors(documents: Sequence[Any], vectors: Sequence[list[float]]) -> list[Any]:
+    pairs = zip(documents, vectors, strict=True)
+    return [replace(document, embedding=vector) for document, vector in pairs]
 
 
 PEERS: dict[str, tuple[str, Callable[[Embedder, Given], tuple[float, Search]]]] = {
@@ -222,41 +225,42 @@ def _ratios(times: dict[str, dict[str, float]]) -> dict[str, float]:
     return {name: round(one["p50_ms"] / ours, 2) for name, one in times.items() if name != "kefu"}
 
 
-def compare(data: Path, n_passages: int) -> dict[str, object]:
+def compare(n_files: int, n_passages: int) -> dict[str, object]:
     """Runs everything with the peers that are installed."""
     found = {name: build for name, (module, build) in PEERS.items() if _is_installed(module)}
     embedder = load_embedder("packaged", device="cpu")
     embedder.embed_passages(["warm"])
-    real, _ = real_passages(data / "kefu.db")
-    passages = [passage_text(one.title, one.headings, "\n".join(one.sentences)) for one in real]
-    sentences = [
-        in_place(one.title, one.headings, part)
-        for one in real
-        if len(one.vectors) > 1
-        for part in one.sentences
-    ]
-    report: dict[str, Any] = {"machine": machine(), "passages": len(passages)}
+    report: dict[str, Any] = {"machine": machine()}
     report["left_out"] = {name: f"not installed; {INSTALL}" for name in PEERS if name not in found}
-    asked = questions()
     with TemporaryDirectory(prefix="kefu-bench-") as folder:
-        ours_s, search = kefu_ingestion(embedder, Path(folder))
+        ours_s, search = kefu_ingestion(embedder, Path(folder), n_files)
+        real, _ = real_passages(Path(folder) / "kefu.db")
+        passages, sentences = _texts(real)
         searches = {"kefu": search}
-        taken: dict[str, dict[str, float]] = {"same_texts": {}, "passages_only": {}}
-        for name, build in found.items():
-            taken["same_texts"][name] = build(embedder, Given([*passages, *sentences]))[0]
-            taken["passages_only"][name], searches[name] = build(embedder, Given(passages))
-        report["ingestion"] = {
+        report["ingestion"] = taken = {
+            "passages": len(passages),
+            "sentences": len(sentences),
             "kefu_s": round(ours_s, 2),
-            **{
-                kind: {n: {"s": round(s, 2), "ratio": round(s / ours_s, 2)} for n, s in of.items()}
-                for kind, of in taken.items()
-            },
         }
-        times = _search_times(searches, asked)
+        for name, build in found.items():
+            both_s = build(embedder, Given([*passages, *sentences]))[0]
+            alone_s, searches[name] = build(embedder, Given(passages))
+            taken[name] = {"same_texts": both_s / ours_s, "passages_only": alone_s / ours_s}
+            _tell({name: taken[name]})
+        times = _search_times(searches, questions())
         report["search"] = {**times, "ratios": _ratios(times)}
     if n_passages:
-        report[f"search_over_{n_passages}"] = _over_many(embedder, real, n_passages, found, asked)
+        report[f"search_over_{n_passages}"] = _over_many(embedder, real, n_passages, found)
     return report
+
+
+def _texts(real: Sequence[RealPassage]) -> tuple[list[str], list[str]]:
+    """Returns what is embedded of them: the passages, and their sentences in place."""
+    passages = [passage_text(one.title, one.headings, "\n".join(one.sentences)) for one in real]
+    parted = [one for one in real if len(one.vectors) > 1]
+    return passages, [
+        in_place(one.title, one.headings, part) for one in parted for part in one.sentences
+    ]
 
 
 def _over_many(
@@ -264,28 +268,30 @@ def _over_many(
     real: Sequence[RealPassage],
     n_passages: int,
     found: dict[str, Callable[[Embedder, Given], tuple[float, Search]]],
-    asked: Sequence[str],
 ) -> dict[str, object]:
     """Searches a synthetic base; the peers hold one vector a passage, Kefu its sentences too."""
     with TemporaryDirectory(prefix="kefu-bench-") as folder:
         searches = {"kefu": kefu_synthetic(embedder, Path(folder), real, n_passages)}
         many, _ = real_passages(Path(folder) / "kefu.db")
-        texts = [passage_text(m.title, m.headings, "\n".join(m.sentences)) for m in many]
-        given = Given(texts, np.vstack([m.vectors[0] for m in many]))
+        given = Given(_texts(many)[0], np.vstack([m.vectors[0] for m in many]))
         for name, build in found.items():
             _, searches[name] = build(embedder, given)
         gc.collect()
-        times = _search_times(searches, asked[:60])
+        times = _search_times(searches, questions()[:60])
     return {**times, "ratios": _ratios(times)}
+
+
+def _tell(report: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(report, indent=2) + "\n")
+    sys.stdout.flush()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="holds the loaded demo company")
+    parser.add_argument("--files", type=int, default=1000, help="of the demo company; all")
     parser.add_argument("--passages", type=int, default=0, help="also search so many passages")
     wanted = parser.parse_args()
-    report = compare(wanted.data, wanted.passages)
-    sys.stdout.write(json.dumps(report, indent=2) + "\n")
+    _tell(compare(wanted.files, wanted.passages))
 
 
 if __name__ == "__main__":
