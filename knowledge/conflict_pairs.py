@@ -24,6 +24,7 @@ from knowledge.conflict_signs import (
 )
 from knowledge.contrasts import load_contrasts
 from knowledge.embedding import Vectors
+from knowledge.quantity import Quantity
 from knowledge.statements import Statement
 
 #: Statements less alike are not compared.
@@ -94,9 +95,12 @@ class Comparison:
         self._keys = RowKeys(statements)
 
     def may_conflict(self, i: int, j: int) -> bool:
-        """False for two products, and for documents that are in force at different times."""
-        return not different_codes(self._reads[i], self._reads[j]) and not apart_in_time(
-            self._statements[i], self._statements[j]
+        """False for two products or rows of a table, and for documents of different times."""
+        a, b = self._statements[i], self._statements[j]
+        return not (
+            different_codes(self._reads[i], self._reads[j])
+            or apart_in_time(a, b)
+            or (a.place.document_id == b.place.document_id and bool(a.key or b.key))
         )
 
     def compare(self, pairs: Sequence[tuple[int, int, float]], on_step: OnStep) -> list[Compared]:
@@ -107,6 +111,8 @@ class Comparison:
             a, b = self._statements[i], self._statements[j]
             pair = Pair(a, b, self._reads[i], self._reads[j], alike)
             shared = statement_signs(pair, self._rarity, self._keys)
+            if shared["contrast"]:
+                continue
             for mine, theirs in self._figures(i, j):
                 agrees = mine.quantity.agrees(theirs.quantity)
                 found.append(Compared(mine, theirs, agrees, shared | figure_signs(mine, theirs)))
@@ -127,19 +133,29 @@ class Comparison:
             one.signs.update(meaning_signs(vectors, (said[0], said[1])))
 
     def _figures(self, i: int, j: int) -> Iterator[tuple[Claim, Claim]]:
+        """Yields figures of one dimension; one that has its equal differs from no other there."""
         for mine in self.claims[i]:
             for theirs in self.claims[j]:
-                if _comparable(mine, theirs):
+                if _comparable(mine.quantity, theirs.quantity) and (
+                    mine.quantity.agrees(theirs.quantity)
+                    or not (_has_equal(mine, self.claims[j]) or _has_equal(theirs, self.claims[i]))
+                ):
                     yield mine, theirs
 
 
-def _comparable(a: Claim, b: Claim) -> bool:
-    if a.quantity.dimension != b.quantity.dimension:
+def _comparable(a: Quantity, b: Quantity) -> bool:
+    if a.dimension != b.dimension:
         return False
-    if a.quantity.dimension in ("date", "time", "month day"):
+    if a.dimension in ("date", "time", "month day"):
         return True
-    small, large = sorted((a.quantity.high, b.quantity.high))
+    if a.unit != b.unit and a.dimension == "count:piece" and "piece" not in (a.unit, b.unit):
+        return False  # racks and spaces
+    small, large = sorted((a.high, b.high))
     return small > 0 and large / small <= _MAX_RATIO
+
+
+def _has_equal(one: Claim, others: Sequence[Claim]) -> bool:
+    return any(one.quantity.agrees(other.quantity) for other in others)
 
 
 def _strength(one: Compared) -> float:

@@ -19,6 +19,8 @@ from knowledge.quantity import Quantity
 from knowledge.statements import Place, Statement, codes_of, key_words
 
 Words = frozenset[str]
+#: A row of its name and one value needs no heading.
+_MANY_CELLS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +83,27 @@ class Reader:
         )
 
     def claims(self, number: int, one: Statement) -> list[Claim]:
-        """Returns the figures of statement `number` with their questions."""
+        """Returns the figures of statement `number` with their questions.
+
+        A question claims nothing, and a bare cell of a row of several says nothing without its
+        column's heading.
+        """
+        if one.text.rstrip().endswith(("?", "？")):
+            return []
         return [
             Claim(
                 statement=number,
                 quantity=quantity,
                 question=f"{one.key} {question_of(one.text, quantity, one.quantities)}".strip(),
                 clause=words(clause),
-                named=tuple(group.named(clause) for group in self._contrasts),
+                named=tuple(
+                    group.named(f"{one.key.lower()} {clause}") for group in self._contrasts
+                ),
                 roles=roles_of(clause),
                 per=per_of(clause),
             )
             for quantity, clause in ((each, one.clause(each).lower()) for each in one.quantities)
+            if not _is_bare_cell(one, quantity)
         ]
 
     def _around(self, place: Place) -> tuple[Words, Words, Words]:
@@ -142,6 +153,18 @@ class RowKeys:
         return bool(wanted & key_words(around))
 
 
+def _is_bare_cell(one: Statement, quantity: Quantity) -> bool:
+    start = one.text.rfind("\n", 0, quantity.start) + 1
+    line = one.text[start:].split("\n", 1)[0]
+    cells = [cell for cell in line.split("|") if cell.strip()]
+    if len(cells) < _MANY_CELLS:
+        return False
+    first = one.text.rfind("|", start, quantity.start) + 1
+    last = one.text.find("|", quantity.end)
+    around = one.text[first : quantity.start] + one.text[quantity.end : last if last >= 0 else None]
+    return not any(char.isalpha() for char in around)
+
+
 def different_codes(a: Read, b: Read) -> bool:
     """Two products; what a title names holds for every sentence below it."""
     mine, theirs = a.codes or a.codes_around, b.codes or b.codes_around
@@ -178,7 +201,7 @@ def statement_signs(pair: Pair, rarity: Rarity, keys: RowKeys) -> dict[str, floa
     both = rarity.of(x.own & y.own)
     apart = (rarity.of(x.own - y.own - y.about) / mine, rarity.of(y.own - x.own - x.about) / theirs)
     far = (rarity.of(x.own - y.passage) / mine, rarity.of(y.own - x.passage) / theirs)
-    clash, wide_clash, special, common = _contrasts(x, y)
+    contrasts = _contrasts(x, y)
     return {
         "place": pair.alike,
         "shared": both / min(mine, theirs),
@@ -193,10 +216,7 @@ def statement_signs(pair: Pair, rarity: Rarity, keys: RowKeys) -> dict[str, floa
         "names_foreign": float(bool(x.names) and not x.names & y.names_around)
         + float(bool(y.names) and not y.names & x.names_around),
         "names_shared": float(bool(x.names & y.names)),
-        "contrast": float(clash),
-        "contrast_around": float(wide_clash),
-        "special": float(special),
-        "topic": float(common),
+        **contrasts,
         "key": float(keys.named(a, b) and keys.named(b, a)),
         "rows": float(bool(a.key)) + float(bool(b.key)),
         "n_figures": math.log(len(a.quantities) + len(b.quantities)),
@@ -240,18 +260,21 @@ def meaning_signs(
     }
 
 
-def _contrasts(x: Read, y: Read) -> tuple[int, int, int, int]:
-    clash = wide = special = common = 0
+def _contrasts(x: Read, y: Read) -> dict[str, float]:
+    """Counts the groups that tell the two apart: by their words, or by what is around them."""
+    found = {"contrast": 0.0, "contrast_around": 0.0, "contrast_places": 0.0, "special": 0.0}
+    common = 0
     for group, (mine, theirs) in enumerate(zip(x.named, y.named, strict=True)):
         around_a, around_b = mine | x.named_around[group], theirs | y.named_around[group]
-        if mine and theirs and not mine & theirs:
-            clash += 1
-        elif (mine or theirs) and around_a and around_b and not around_a & around_b:
-            wide += 1
+        if around_a and around_b and not around_a & around_b:
+            kind = "_around" if mine or theirs else "_places"
+            found["contrast" if mine and theirs else f"contrast{kind}"] += 1
+        elif mine and theirs and not mine & theirs:
+            found["contrast"] += 1
         common += bool(mine & theirs)
         if x.special[group] != y.special[group]:
-            special += not (y if x.special[group] else x).special_around[group]
-    return clash, wide, special, common
+            found["special"] += not (y if x.special[group] else x).special_around[group]
+    return found | {"topic": float(common)}
 
 
 def _limits_clash(a: Claim, b: Claim) -> bool:

@@ -140,6 +140,9 @@ _PER = re.compile(
     r"(?:[\d%€£¥$.]|\b(?:pounds?|euros?|yuan|dollars?|pence|once|twice|times|guests?|visitors?"
     r"|people|points|each|kwh|wh|price|fee|charge|costs?|once|days?|weeks?|hours?|minutes?))\s*$"
 )
+_AS_PRICE = re.compile(
+    r"(?:['’]s?|s['’])? ?(?:fee|rent|salary|wages|pay|price)\b|的?(?:租金|房租|会费|工资)"
+)
 _HOLDS = re.compile(r"\b(?:seats|holds|sleeps|seating(?: for)?|room for)\s$")
 _BARE_AMOUNT = re.compile(r"[一二两三四五六七八九]?[百千万][\u4e00-\u9fff]*|\d{1,3}(?:,\d{3})+")
 _AMOUNT_ENDS = re.compile(r"[，。；、,;.！!？?）)的起送减就才以]|$")
@@ -225,6 +228,8 @@ def _is_no_figure(plain: str, match: re.Match[str], dimension: str, name: str) -
     before = plain[: match.start("low")]
     if name == "year" and match["high"] is None and 1900 <= (value_of(number) or 0) <= 2100:
         return True
+    if dimension == "duration" and _AS_PRICE.match(plain[match.end() :]):
+        return True
     if number in ("a", "an") and dimension == "duration" and _PER.search(before):
         return True
     if dimension.startswith("count:") and number in ("a", "an", "一") and match["high"] is None:
@@ -298,10 +303,9 @@ def _intervals(plain: str) -> Iterator[Quantity]:
 
 def _interval(groups: dict[str, str | None]) -> tuple[str, float, float] | None:
     name = (groups.get("zh") or groups.get("en") or "").removeprefix("个")
-    low = value_of(groups["n"]) if groups.get("n") else 1.0
-    high = value_of(groups["to"]) if groups.get("to") else low
-    often = _TIMES.get(groups.get("often") or "", 1.0)
-    often = (value_of(groups["k"]) if groups.get("k") else often) or 0.0
+    low = value_of(groups.get("n") or "1")
+    high = value_of(groups.get("to") or "0") or low
+    often = _TIMES.get(groups.get("often") or "") or value_of(groups.get("k") or "1")
     if low is None or high is None or not often:
         return None
     if groups.get("other"):
