@@ -79,7 +79,7 @@ class ChatSettings(_Group):
     """How replies are made."""
 
     max_message_chars: Positive = 4000
-    handoffs_per_wrong_answer: float = Field(0.67, ge=0, le=1000)  # the threshold follows from it
+    handoffs_per_wrong_answer: float = Field(0.15, ge=0, le=1000)  # the threshold follows from it
     relevance_threshold: Probability | None = None  # instead of the one that follows
     curated_threshold: Probability = 0.88  # cosine from which a curated answer is given
     passages: int = Field(3, ge=1, le=10)  # passages that go into the prompt

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 #: The values of N that an evaluation shows.
-SHOWN = (0.25, 0.5, 1.0, 2.0, 4.0, 9.0)
+SHOWN = (0.1, 0.15, 0.25, 0.5, 1.0, 2.0, 4.0)
 _N_BINS = 10
 
 
@@ -33,6 +33,11 @@ def threshold_for(handoffs_per_wrong_answer: float) -> float:
             f"Expected handoffs per wrong answer of 0 or more, got {handoffs_per_wrong_answer!r}."
         )
     return handoffs_per_wrong_answer / (1.0 + handoffs_per_wrong_answer)
+
+
+def more_likely(probability: float, times: float) -> float:
+    """Returns the probability whose odds are so many times those of `probability`."""
+    return probability * times / (1.0 - probability + probability * times)
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,12 +114,16 @@ class RelevanceModel:
 
     def predict(self, values: Sequence[float]) -> float:
         """Returns the probability in [0, 1] that the best passages answer the query."""
+        return 1.0 / (1.0 + exp(-max(-30.0, min(30.0, self.log_odds(values)))))
+
+    def log_odds(self, values: Sequence[float]) -> float:
+        """Returns the weighted sum that `predict` turns into a probability."""
         total = self.intercept
         for value, mean, scale, weight in zip(
             values, self.mean, self.scale, self.weights, strict=True
         ):
             total += weight * (value - mean) / scale
-        return 1.0 / (1.0 + exp(-max(-30.0, min(30.0, total))))
+        return total
 
     def save(self, path: Path) -> None:
         """Writes JSON that `load` reads."""

@@ -1,4 +1,4 @@
-"""Fits relevance on labelled questions, so that it is a probability on questions like them.
+"""Calibrates relevance on labelled questions, so that it is a probability on ones like them.
 
 Every question is searched as a customer's would be; what the search saw becomes one row of
 numbers, labelled by whether a passage that an answer is written from holds the answer. Rows hold
@@ -7,8 +7,9 @@ is measured on rows that it has not seen: those of one document, and all of one 
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from knowledge.cost import auc, brier, calibration_error
 from knowledge.errors import QuestionsRejected
 from knowledge.evaluation import Question, relevant
-from knowledge.relevance import FEATURES, Evidence, RelevanceModel, features, fit
+from knowledge.relevance import FEATURES, Evidence, RelevanceModel, features
 from knowledge.store import DocumentStore
 from knowledge.types import ScoredChunk
 
@@ -110,26 +111,56 @@ def gather(
     return rows
 
 
-def fit_rows(rows: Sequence[Row], *, note: str) -> RelevanceModel:
-    """Returns the model that fits the rows; every base weighs the same.
+def calibrated(model: RelevanceModel, rows: Sequence[Row], *, note: str) -> RelevanceModel:
+    """Returns the model with its log-odds stretched and shifted to fit the rows.
+
+    Two numbers can be fitted on few questions, and the order of searches stays as it is: on rows
+    of knowledge bases held out this came nearer to a probability than all weights fitted anew.
+    Every base weighs the same.
+
+    Args:
+        model: To begin with; calibrating the outcome again changes nothing more.
+        rows: Searches whose outcome is known.
+        note: On what it is fitted; kept with the model.
 
     Raises:
-        QuestionsRejected: there are too few questions of either kind, or they were searched with
-            different embedders.
+        QuestionsRejected: there are too few questions of either kind, they were searched with
+            another embedder, or the model puts those that are not answered first.
+
+    Source: Platt, "Probabilistic Outputs for Support Vector Machines", 1999.
     """
     embedders = {row.embedder for row in rows}
-    if len(embedders) > 1:
-        raise QuestionsRejected(f"Expected rows of one embedder, found {sorted(embedders)}.")
+    if embedders != {model.embedder}:
+        raise QuestionsRejected(f"Expected rows of {model.embedder}, found {sorted(embedders)}.")
     n_found = sum(row.found for row in rows)
     if min(n_found, len(rows) - n_found) < MIN_EACH:
         raise QuestionsRejected(
             f"Expected at least {MIN_EACH} questions that are answered and {MIN_EACH} that are "
             f"not, found {n_found} and {len(rows) - n_found}."
         )
-    sizes = {row.base: sum(other.base == row.base for other in rows) for row in rows}
+    slope, shift = _platt(model, rows)
+    if slope <= 0:
+        raise QuestionsRejected(
+            "Questions that are not answered got the higher relevance; check their labels."
+        )
+    return replace(
+        model,
+        weights=tuple(slope * weight for weight in model.weights),
+        intercept=slope * model.intercept + shift,
+        note=note,
+    )
+
+
+def _platt(model: RelevanceModel, rows: Sequence[Row]) -> tuple[float, float]:
+    """Returns by what to multiply the log-odds and what to add to them."""
+    from sklearn.linear_model import LogisticRegression
+
+    sizes = Counter(row.base for row in rows)
     weights = [len(rows) / len(sizes) / sizes[row.base] for row in rows]
-    values, labels = [row.values for row in rows], [row.found for row in rows]
-    return fit(values, labels, embedder=rows[0].embedder, note=note, weights=weights)
+    odds = np.array([[model.log_odds(row.values)] for row in rows])  # (n, 1)
+    regression = LogisticRegression(C=1e6, max_iter=1000)  # two numbers need no restraint
+    regression.fit(odds, [row.found for row in rows], sample_weight=weights)
+    return float(regression.coef_[0, 0]), float(regression.intercept_[0])
 
 
 def quality(rows: Sequence[Row], relevance: Sequence[float]) -> Quality:
@@ -147,25 +178,26 @@ def by_model(rows: Sequence[Row], model: RelevanceModel) -> list[float]:
     return [model.predict(row.values) for row in rows]
 
 
-def held_out(rows: Sequence[Row], *, by_base: bool) -> list[float]:
-    """Returns for each row the relevance by a model fitted without its document or its base.
+def held_out(model: RelevanceModel, rows: Sequence[Row], *, by_base: bool) -> list[float]:
+    """Returns each row's relevance by the model calibrated without its document or its base.
 
     Args:
+        model: To be calibrated.
         rows: Of one or several bases.
         by_base: Leave a whole base out at a time, as a new company's would be; else a fifth of
             the documents.
 
     Raises:
-        QuestionsRejected: there are too few questions of either kind.
+        QuestionsRejected: as `calibrated` does.
     """
     folds = _by_base(rows) if by_base else _by_document(rows)
     relevance = [0.0] * len(rows)
     for fold in range(max(folds) + 1):
         seen = [row for row, of in zip(rows, folds, strict=True) if of != fold]
-        model = fit_rows(seen, note="")
+        fitted = calibrated(model, seen, note="")
         for number, (row, of) in enumerate(zip(rows, folds, strict=True)):
             if of == fold:
-                relevance[number] = model.predict(row.values)
+                relevance[number] = fitted.predict(row.values)
     return relevance
 
 
@@ -175,15 +207,14 @@ def _by_base(rows: Sequence[Row]) -> list[int]:
 
 
 def _by_document(rows: Sequence[Row]) -> list[int]:
-    """Deals documents out in a fixed but mixed order, the one with the most questions first."""
-    counts: dict[tuple[str, str], int] = {}
-    for row in rows:
-        counts[row.base, row.document] = counts.get((row.base, row.document), 0) + 1
-    sizes, fold_of = np.zeros(_N_FOLDS), {}
-    for key in sorted(counts, key=lambda key: (-counts[key], key)):
-        fold_of[key] = int(sizes.argmin())
-        sizes[fold_of[key]] += counts[key]
-    return [fold_of[row.base, row.document] for row in rows]
+    """Deals documents out in a fixed order, the one with the most questions first."""
+    sizes, fold_of = np.zeros(_N_FOLDS), dict[str, int]()
+    for name, n in sorted(
+        Counter(row.document for row in rows).items(), key=lambda it: (-it[1], it)
+    ):
+        fold_of[name] = int(sizes.argmin())
+        sizes[fold_of[name]] += n
+    return [fold_of[row.document] for row in rows]
 
 
 def dump_rows(rows: Iterable[Row]) -> str:

@@ -1,4 +1,4 @@
-"""`kefu kb calibrate`: fits relevance on labelled questions, so that it is a probability."""
+"""`kefu kb calibrate`: makes relevance a probability on labelled questions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -12,6 +12,7 @@ from web.console import text as say
 
 if TYPE_CHECKING:
     from bot.settings import Settings
+    from knowledge.relevance import RelevanceModel
     from knowledge.relevance_fit import Row
 
 Paths = Annotated[
@@ -36,9 +37,9 @@ def calibrate(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure, write nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Fit relevance on labelled questions of both kinds, and say how far off it is."""
-    from knowledge.relevance_file import NAME
-    from knowledge.relevance_fit import dump_rows, fit_rows
+    """Calibrate relevance on labelled questions of both kinds, and say how far off it is."""
+    from knowledge.relevance_file import NAME, RelevanceFile
+    from knowledge.relevance_fit import calibrated, dump_rows
 
     if not files and (keep or not rows):
         raise typer.BadParameter("Give a FILE of questions, or --rows.")
@@ -49,8 +50,9 @@ def calibrate(
         keep.write_text(dump_rows(found), "utf-8")
         return
     seen += found
-    fitted = fit_rows(seen, note=note)
-    _show(seen, _compare(settings, seen), as_json=as_json)
+    now = RelevanceFile(settings.data_dir / NAME, embedder=seen[0].embedder).current()
+    fitted = calibrated(now, seen, note=note)
+    _show(seen, _compare(now, seen), as_json=as_json)
     if not dry_run:
         path = out or settings.data_dir / NAME
         fitted.save(path)
@@ -90,18 +92,16 @@ def _gather(settings: "Settings", files: Sequence[Path], base: str) -> "list[Row
             opened.indexes.close()
 
 
-def _compare(settings: "Settings", rows: "list[Row]") -> dict[str, list[float]]:
+def _compare(now: "RelevanceModel", rows: "list[Row]") -> dict[str, list[float]]:
     """Returns the relevance of every row before and after, the latter on rows held out."""
-    from knowledge.relevance_file import NAME, RelevanceFile
     from knowledge.relevance_fit import by_model, held_out
 
-    now = RelevanceFile(settings.data_dir / NAME, embedder=rows[0].embedder).current()
     given = {
         "calibrate_now": by_model(rows, now),
-        "calibrate_documents": held_out(rows, by_base=False),
+        "calibrate_documents": held_out(now, rows, by_base=False),
     }
     if len({row.base for row in rows}) > 1:
-        given["calibrate_bases"] = held_out(rows, by_base=True)
+        given["calibrate_bases"] = held_out(now, rows, by_base=True)
     return given
 
 

@@ -25,7 +25,7 @@ def test_search_is_kept_with_its_turn(engine: Engine) -> None:
     recorded = recorded_retrieval(engine, reply.message_id)
     assert recorded is not None
     assert (recorded.question, recorded.action) == (QUESTION, reply.action.value)
-    assert recorded.threshold == 0.4
+    assert recorded.threshold == 0.5
     assert recorded.hits[0]["document"] == "returns.md"
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from knowledge.cost import auc, brier, calibration_error, dial_table, threshold_for
+from knowledge.cost import auc, brier, calibration_error, dial_table, more_likely, threshold_for
 from knowledge.judged import Judged
 from knowledge.search_settings import RetrievalOptions
 
@@ -41,6 +41,11 @@ def test_auc_and_calibration_are_known() -> None:
     assert calibration_error([], []) is None
     assert brier([0.5, 1.0], [True, True]) == pytest.approx(0.125)
     assert brier([], []) is None
+
+
+@pytest.mark.parametrize(("given", "wanted"), [(0.0, 0.0), (0.5, 0.75), (0.25, 0.5), (1.0, 1.0)])
+def test_odds_are_multiplied(given: float, wanted: float) -> None:
+    assert more_likely(given, 3.0) == pytest.approx(wanted)
 
 
 def test_own_threshold_wins_over_the_cost() -> None:

@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.settings import ChatSettings
+from knowledge.cost import threshold_for
 from knowledge.relevance import FEATURES, Evidence, RelevanceModel, features, fit
 
 numbers = st.floats(-100, 100)
@@ -59,8 +61,9 @@ def test_shipped_model_prefers_better_evidence() -> None:
         word_scores=[],
         agreement=0.0,
     )
-    assert model.predict(features(good)) > 0.7
-    assert model.predict(features(bad)) < 0.3
+    enough = threshold_for(ChatSettings().handoffs_per_wrong_answer)
+    assert model.predict(features(good)) > 1.4 * enough
+    assert model.predict(features(bad)) < enough
 
 
 def examples(n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -11,8 +11,8 @@ from knowledge.relevance_file import RelevanceFile
 from knowledge.relevance_fit import (
     Row,
     by_model,
+    calibrated,
     dump_rows,
-    fit_rows,
     gather,
     held_out,
     quality,
@@ -21,46 +21,56 @@ from knowledge.relevance_fit import (
 from tests.knowledge_kit import KnowledgeBase
 
 SHIPPED = RelevanceModel.load()
+EMBEDDER = SHIPPED.embedder
 
 
 def made(n: int, *, base: str = "a", shift: float = 0.0) -> list[Row]:
-    """Searches whose first feature says how likely it is that something was found."""
+    """Searches to which the shipped model is far too sure of itself."""
     rng = np.random.default_rng(len(base) + n)
     rows = []
     for number in range(n):
-        values = tuple(map(float, rng.standard_normal(len(FEATURES))))
-        found = bool(rng.random() < 1 / (1 + np.exp(-2 * values[0] - shift)))
-        rows.append(Row(values, found, found, base, f"d{number % 20}", "fake"))
+        values = np.array(SHIPPED.mean) + SHIPPED.scale * rng.standard_normal(len(FEATURES))
+        odds = SHIPPED.log_odds(tuple(values))
+        found = bool(rng.random() < 1 / (1 + np.exp(1.5 - shift - odds / 3)))
+        row = Row(tuple(map(float, values)), found, found, base, f"d{number % 20}", EMBEDDER)
+        rows.append(row)
     return rows
 
 
-def test_fit_is_a_probability_on_rows_held_out() -> None:
+def test_calibrated_is_a_probability_on_rows_held_out() -> None:
     rows = made(800) + made(800, base="bb")
+    before = quality(rows, by_model(rows, SHIPPED))
     for by_base in (False, True):
-        relevance = held_out(rows, by_base=by_base)
-        judged = quality(rows, relevance)
-        assert judged.n == 1600
-        assert (judged.ece or 1) < 0.05
-        assert (judged.brier or 1) < 0.2
+        after = quality(rows, held_out(SHIPPED, rows, by_base=by_base))
+        assert (after.ece or 1) < 0.05 < 0.2 < (before.ece or 0)
+        assert (after.brier or 1) < (before.brier or 0)
+
+
+def test_order_stays_and_calibrating_again_changes_nothing() -> None:
+    rows = made(400)
+    once = calibrated(SHIPPED, rows, note="own")
+    assert quality(rows, by_model(rows, once)).auc == quality(rows, by_model(rows, SHIPPED)).auc
+    assert calibrated(once, rows, note="").weights == pytest.approx(once.weights, rel=1e-2)
+    assert once.note == "own"
 
 
 def test_small_bases_weigh_as_much_as_large_ones() -> None:
-    rows = made(600, shift=3.0) + made(60, base="small", shift=-3.0)
-    model = fit_rows(rows, note="")
-    middle = model.predict(model.mean)
-    assert 0.3 < middle < 0.7
+    rows = made(600, shift=3.0) + made(60, base="small", shift=-1.0)
+    large = calibrated(SHIPPED, made(600, shift=3.0), note="")
+    assert calibrated(SHIPPED, rows, note="").predict(SHIPPED.mean) < large.predict(SHIPPED.mean)
 
 
-def test_one_kind_alone_is_refused() -> None:
-    rows = [row for row in made(200) if row.found]
-    with pytest.raises(QuestionsRejected, match="at least 20"):
-        fit_rows(rows, note="")
-
-
-def test_embedders_do_not_mix() -> None:
-    rows = made(200)
-    with pytest.raises(QuestionsRejected, match="one embedder"):
-        fit_rows([*rows, replace(rows[0], embedder="other")], note="")
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ([row for row in made(200) if row.found], "at least 20"),
+        ([replace(row, embedder="other") for row in made(200)], "found"),
+        ([replace(row, found=not row.found) for row in made(400)], "labels"),
+    ],
+)
+def test_bad_rows_are_refused(rows: list[Row], reason: str) -> None:
+    with pytest.raises(QuestionsRejected, match=reason):
+        calibrated(SHIPPED, rows, note="")
 
 
 def test_kept_rows_are_read_again() -> None:
@@ -95,12 +105,12 @@ def test_searches_are_gathered(kb: KnowledgeBase) -> None:
 def test_file_is_used_while_it_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("knowledge.relevance_file._FRESH_S", -1.0)
     path = tmp_path / "relevance.json"
-    used = RelevanceFile(path, embedder="fake")
+    used = RelevanceFile(path, embedder=EMBEDDER)
     assert used.current() == SHIPPED
-    own = fit_rows(made(200), note="own")
+    own = calibrated(SHIPPED, made(400), note="own")
     own.save(path)
     assert used.current() == own
-    assert (used.embedder, used.predict(own.mean)) == ("fake", own.predict(own.mean))
+    assert (used.embedder, used.predict(own.mean)) == (EMBEDDER, own.predict(own.mean))
     path.unlink()
     assert used.current() == SHIPPED
 
@@ -117,6 +127,5 @@ def test_file_of_no_use_is_passed_over(
 
 def test_file_of_another_embedder_is_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "relevance.json"
-    rows = [replace(row, embedder="other") for row in made(200)]
-    fit_rows(rows, note="").save(path)
+    replace(SHIPPED, embedder="other").save(path)
     assert RelevanceFile(path, embedder="fake").current() == SHIPPED
