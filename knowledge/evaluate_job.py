@@ -93,7 +93,8 @@ def queue_evaluation(
 def settings_used(embedder: str, retriever: Searching, measure: Measure) -> dict[str, Any]:
     """Returns what is kept of the settings of a run."""
     live = asdict(retriever.settings.current())
-    used = {"embedder": embedder, **live, "relevance_threshold": measure.threshold}
+    threshold = round(measure.threshold, 4)
+    used = {"embedder": embedder, **live, "relevance_threshold": threshold}
     return used | ({"reranker": retriever.reranker} if retriever.reranker else {})
 
 

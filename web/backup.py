@@ -1,4 +1,4 @@
-"""One archive of everything that cannot be made again: database, uploads, index, adapters.
+"""One archive of what cannot be made again: database, uploads, index, adapters, calibration.
 
 The database is copied through SQLite's backup API, so a running server is not disturbed and the
 copy is whole. Weights and the cookie secret are left out. Restoring unpacks beside the data,
@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import IO
 
 from bot.settings import Settings
+from knowledge.relevance_file import NAME as RELEVANCE_FILE
 from web.console import CommandError
 
 _FORMAT = 1
 _DATABASE = "kefu.db"
 _FOLDERS = ("uploads", "index", "adapters")
+_FILES = (RELEVANCE_FILE,)
 _PASSING = (".work-", ".part-", ".lock", ".partial")  # what a running process works in
 _log = logging.getLogger(__name__)
 
@@ -70,13 +72,13 @@ def restore_backup(settings: Settings, archive: Path) -> Path | None:
         _check_database(new / _DATABASE)
         old = settings.data_dir / f"before-restore-{datetime.now(UTC):%Y%m%d-%H%M%S}"
         old.mkdir()
-        names = (database.name, f"{database.name}-wal", f"{database.name}-shm", *_FOLDERS)
+        names = (database.name, f"{database.name}-wal", f"{database.name}-shm", *_FOLDERS, *_FILES)
         for name in names:
             path = (database.parent if name.startswith(database.name) else settings.data_dir) / name
             if path.exists():
                 shutil.move(path, old / name)
         shutil.move(new / _DATABASE, database)
-        for name in _FOLDERS:
+        for name in (*_FOLDERS, *_FILES):
             if (new / name).exists():
                 shutil.move(new / name, settings.data_dir / name)
     _upgrade(settings)
@@ -140,6 +142,9 @@ def _write_archive(file: IO[bytes], database: Path, data_dir: Path) -> None:
         tar.add(database, _DATABASE)
         for name in _FOLDERS:
             _add_folder(tar, data_dir / name)
+        for name in _FILES:
+            if (data_dir / name).exists():
+                tar.add(data_dir / name, name)
 
 
 def _add_folder(tar: tarfile.TarFile, folder: Path) -> None:

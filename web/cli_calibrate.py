@@ -130,7 +130,9 @@ def _show(rows: "list[Row]", relevance: Mapping[str, list[float]], *, as_json: b
     )
     for name, rows_shown in dials.items():
         tell(name)
-        print_table([say(one) for one in COLUMNS], dial_rows({"relevance": {"dial": rows_shown}}))
+        print_table(
+            [say("dial_" + one) for one in COLUMNS], dial_rows({"relevance": {"dial": rows_shown}})
+        )
 
 
 def _figure(value: float | None) -> str:

@@ -57,7 +57,7 @@ def print_dial(report: dict[str, Any]) -> None:
     """Prints what share is refused and wrongly answered for several costs of a wrong answer."""
     from web.dial_report import COLUMNS, dial_rows
 
-    print_table([text(name) for name in COLUMNS], dial_rows(report))
+    print_table([text("dial_" + name) for name in COLUMNS], dial_rows(report))
     relevance = report["relevance"]
     figures = {name: relevance[name] for name in ("auc", "ece", "brier")}
     tell("dial_quality", **{k: "–" if v is None else f"{v:.2f}" for k, v in figures.items()})

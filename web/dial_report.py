@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-#: The columns' texts in the catalogue.
-COLUMNS = ("dial_handoffs", "dial_threshold", "dial_refused", "dial_wrong")
+#: The columns; their texts in the catalogue begin with `dial_`.
+COLUMNS = ("handoffs", "threshold", "refused", "wrong")
 
 
 def dial_rows(report: Mapping[str, Any]) -> list[tuple[str, ...]]:

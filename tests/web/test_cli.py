@@ -140,7 +140,9 @@ def test_backup_brings_everything_back(folder: Path) -> None:
     services.ingestor.submit("returns.md", RETURNS.encode(), author="test")
     services.worker.run_until_idle()
     services.close()
+    (folder / "relevance.json").write_text("{}")
     assert kefu("db", "backup", "saved.tar").exit_code == 0
+    (folder / "relevance.json").unlink()
     assert (folder.parent / "saved.tar").stat().st_mode & 0o777 == 0o600
     assert kefu("kb", "remove", "returns.md").exit_code == 0
     assert json.loads(kefu("kb", "list", "--json").output) == []
@@ -149,6 +151,7 @@ def test_backup_brings_everything_back(folder: Path) -> None:
     (document,) = json.loads(kefu("kb", "list", "--json").output)
     assert document["name"] == "returns.md"
     assert list(folder.glob("before-restore-*/kefu.db"))
+    assert (folder / "relevance.json").read_text() == "{}"
     assert [p for p in (folder / "uploads").rglob("*") if p.is_file()]
 
 

@@ -145,7 +145,7 @@ def dial(report: Mapping[str, Any], words: Words) -> str:
     told = {name: "–" if value is None else f"{value:.2f}" for name, value in figures.items()}
     rows = [tuple(map(escape, row)) for row in shown]
     return (
-        table(words("dial_title"), [words(name) for name in COLUMNS], rows)
+        table(words("dial_title"), [words("dial_" + name) for name in COLUMNS], rows)
         + f'<p class="k-label">{words("dial_quality", **told)}</p>'
     )
 

@@ -30,7 +30,8 @@ def fields(form: Mapping[str, str], documents: Sequence[Document], words: Words)
 
     is_open = " open" if any(form.get(name) for name in FIELDS) else ""
     return (
-        f'<details{is_open}><summary>{words("only_title")}</summary><div class="k-filters">'
+        f'<details class="k-only"{is_open}><summary>{words("only_title")}</summary>'
+        '<div class="k-filters">'
         f"<label>{words('only_document')}"
         f'<input maxlength="255" list="k-only-names" {value("in_document")}></label>'
         f"<label>{words('only_tags')}"

@@ -82,8 +82,9 @@ def settings_form(
             step="any",
         )
         + _threshold(tried, words)
-        + f'</div><div class="k-row"><button class="k-button k-primary">'
-        f"{words('workbench_compare')}</button>{apply}</div></form>"
+        + f'</div><p class="k-label">{words("workbench_dial_help")}</p><div class="k-row">'
+        f'<button class="k-button k-primary">{words("workbench_compare")}</button>'
+        f"{apply}</div></form>"
     )
 
 
