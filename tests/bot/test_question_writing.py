@@ -8,7 +8,9 @@ from bot.question_writing import ModelQuestionWriter
 from knowledge.types import Chunk, ChunkId, ChunkOrigin, DocumentId
 from tests.fakes import FakeChatModel
 
-PASSAGE = "Gift wrapping costs 4 euros. The carton of the kettle is made of recycled paper."
+WRAPPING = "Gift wrapping costs 4 euros for each item in the order."
+CARTON = "The carton of the kettle is made of recycled paper."
+PASSAGE = f"{WRAPPING} {CARTON}"
 
 
 def chunk(text: str = PASSAGE) -> Chunk:
@@ -18,46 +20,62 @@ def chunk(text: str = PASSAGE) -> Chunk:
     )  # fmt: skip
 
 
-def write(*script: str, text: str = PASSAGE, known: tuple[str, ...] = ()) -> list[str]:
-    writer = ModelQuestionWriter(FakeChatModel(*script), load_catalogue())
-    return list(writer.write(chunk(text), limit=2, known=known))
+def write(
+    *script: str, text: str = PASSAGE, known: tuple[str, ...] = (), limit: int = 2
+) -> list[str]:
+    writer = ModelQuestionWriter(FakeChatModel(*script, answer=lambda _: ""), load_catalogue())
+    return list(writer.write(chunk(text), limit=limit, known=known))
 
 
-def test_each_language_is_asked_for_alone() -> None:
-    model = FakeChatModel("Can you make it pretty?", "能包成礼物吗？")
+def test_each_sentence_is_asked_about_in_each_language() -> None:
+    script = ("Can you make it pretty?", "Is it green?", "能包成礼物吗？", "环保吗，箱子？")
+    model = FakeChatModel(*script)
     found = ModelQuestionWriter(model, load_catalogue()).write(chunk(), limit=2)
-    assert found == ["Can you make it pretty?", "能包成礼物吗？"]
-    english, chinese = (prompt[0].content for prompt in model.prompts)
-    assert ("in English" in english, "用中文提问" in chinese) == (True, True)
-    assert PASSAGE in english
-    assert PASSAGE in chinese
+    assert tuple(found) == script
+    assert [prompt[-1].content for prompt in model.prompts] == [WRAPPING, CARTON] * 2
+    english, chinese = model.prompts[0], model.prompts[2]
+    assert ("English" in english[0].content, "中文" in chinese[0].content) == (True, True)
+    assert [message.role for message in english] == [
+        "system", *["user", "assistant"] * 3, "user",
+    ]  # fmt: skip
 
 
 def test_the_passages_own_language_comes_first() -> None:
-    assert write("贵不贵？", "Is it dear?", text="礼品包装每件四元。") == [
-        "贵不贵？",
-        "Is it dear?",
-    ]
+    chinese = "礼品包装每件加收四元。"
+    assert write("贵不贵？", "Is it dear?", text=chinese) == ["贵不贵？", "Is it dear?"]
+
+
+def test_headings_and_rules_are_not_asked_about() -> None:
+    text = f"## Wrapping\n\n|---------------|---------------|\n{WRAPPING}"
+    assert write("Is it dear?", "贵不贵？", text=text) == ["Is it dear?", "贵不贵？"]
 
 
 def test_the_wrong_language_is_left_out() -> None:
-    assert write("能包成礼物吗？", "Is it dear?") == []
+    assert write("能包成礼物吗？", "Is the 箱子 green?", "Is it dear?") == []
 
 
-def test_each_language_has_its_limit() -> None:
-    many = "Is it dear?\nFor birthdays too?\nWhich ribbon do I get?"
-    assert write(many, "贵不贵？") == ["Is it dear?", "For birthdays too?", "贵不贵？"]
+def test_a_known_question_gives_way_to_the_next_sentence() -> None:
+    found = write("Is it dear?", "Is it green?", known=("Is it DEAR",), limit=1)
+    assert found == ["Is it green?"]
 
 
-def test_known_and_doubled_questions_are_left_out() -> None:
-    said = "Is it dear?\nIs it dear ?\nDear, is it?\nWhat about ribbons?"
-    assert write(said, "", known=("What about RIBBONS",)) == ["Is it dear?"]
+def test_examples_are_not_copied() -> None:
+    assert write("Which day are you closed?", "Which day are you closed ?") == []
+
+
+def test_only_the_first_question_of_an_answer_counts() -> None:
+    assert write("1. Is it dear?\n2. Is it free?", limit=1) == ["Is it dear?"]
+
+
+def test_known_and_doubled_questions_are_screened_out() -> None:
+    said = ["Is it dear?", "Is it dear ?", "Dear, is it?", "What about ribbons?"]
+    assert screen(said, passage=PASSAGE, known=["What about RIBBONS"]) == ["Is it dear?"]
 
 
 @pytest.mark.parametrize(
     ("question", "passage"),
     [
-        ("Gift wrapping costs 4 euros?", PASSAGE),
+        ("Gift wrapping costs 4 euros for each item?", PASSAGE),
         (
             "Is the carton of the kettle made of recycled paper?",
             "carton of the kettle made of recycled paper",
