@@ -111,7 +111,7 @@ class Comparison:
             a, b = self._statements[i], self._statements[j]
             pair = Pair(a, b, self._reads[i], self._reads[j], alike)
             shared = statement_signs(pair, self._rarity, self._keys)
-            if shared["contrast"]:
+            if shared["contrast"] or shared["special"]:
                 continue
             for mine, theirs in self._figures(i, j):
                 agrees = mine.quantity.agrees(theirs.quantity)

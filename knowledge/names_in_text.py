@@ -5,7 +5,7 @@ English names are capitalised within a sentence; Chinese ones end as places do: 
 
 import re
 
-_EN = re.compile(r"(?<=[a-z0-9,;:)] )[A-Z][a-z]{2,}(?:-[A-Z]?[a-z]+)?(?:'s)?")
+_EN = re.compile(r"(?<=[a-z0-9,)] )[A-Z][a-z]{2,}(?:-[A-Z]?[a-z]+)?(?:'s)?\b(?![A-Za-z ]{0,20}:)")
 _EN_FIRST = re.compile(r"(?:^|(?<=[.!?:|] ))([A-Z][a-z]{2,})(?= [A-Z][a-z]+)")
 _ZH = re.compile(
     r"([\u4e00-\u9fff]{2,3}?)"

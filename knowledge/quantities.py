@@ -143,6 +143,12 @@ _PER = re.compile(
 _AS_PRICE = re.compile(
     r"(?:['’]s?|s['’])? ?(?:fee|rent|salary|wages|pay|price)\b|的?(?:租金|房租|会费|工资)"
 )
+_ELIDED = re.compile(
+    rf"\bfor (?P<one>{NUMBER})(?= and\b|[,.;])"
+    rf"|[,;] (?:and )?(?P<other>{NUMBER})(?= (?:on|for) (?:the |a )?[a-z])"
+)
+_ELIDED_CHARS = 80
+_DURATIONS = {name: factor for dimension, name, factor, _ in _UNITS if dimension == "duration"}
 _HOLDS = re.compile(r"\b(?:seats|holds|sleeps|seating(?: for)?|room for)\s$")
 _BARE_AMOUNT = re.compile(r"[一二两三四五六七八九]?[百千万][\u4e00-\u9fff]*|\d{1,3}(?:,\d{3})+")
 _AMOUNT_ENDS = re.compile(r"[，。；、,;.！!？?）)的起送减就才以]|$")
@@ -170,7 +176,9 @@ def quantities(text: str) -> list[Quantity]:
         plain = _blanked(plain, [match.span() for match in pattern.finditer(plain)])
     measures = list(_composed(plain, list(_measures(plain))))
     plain = _blanked(plain, [(one.start, one.end) for one in measures])
-    found += measures
+    elided = list(_elided(plain, measures))
+    plain = _blanked(plain, [(one.start, one.end) for one in elided])
+    found += measures + elided
     found += _things(plain)
     return sorted(found, key=lambda one: one.start)
 
@@ -220,6 +228,20 @@ def _composed(plain: str, found: list[Quantity]) -> Iterator[Quantity]:
 def _continues(plain: str, held: Quantity, one: Quantity) -> bool:
     between = plain[held.end : one.start].strip()
     return held.dimension == one.dimension == "duration" and between == "" and one.high < held.low
+
+
+def _elided(plain: str, measures: list[Quantity]) -> Iterator[Quantity]:
+    """`Two years on the frame, three on the motor`: the second has the unit of the first."""
+    for match in _ELIDED.finditer(plain):
+        name = "one" if match["one"] else "other"
+        value, start = value_of(match[name]), match.start(name)
+        before = [q for q in measures if q.end <= start <= q.end + _ELIDED_CHARS]
+        if value is None or match[name] in ("a", "an") or not before:
+            continue
+        last = before[-1]
+        if last.dimension == "duration":
+            length = value * _DURATIONS[last.unit]
+            yield Quantity("duration", last.unit, length, length, start, match.end(name))
 
 
 def _is_no_figure(plain: str, match: re.Match[str], dimension: str, name: str) -> bool:

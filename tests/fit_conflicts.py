@@ -16,9 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from scipy.optimize import minimize
 
 from bot.database import open_database, upgrade
-from knowledge.conflict_model import ConflictModel
+from knowledge.conflict_model import ConflictModel, Rows
 from knowledge.conflict_pairs import Compared
 from knowledge.conflict_signs import as_row
 from knowledge.conflicts import ConflictFinder, best_conflicts
@@ -38,8 +39,27 @@ SETS = {
 }
 WEIGHTS = ROOT / "knowledge" / "conflict_weights.json"
 #: Above it the threshold is set, on sets that the weights were not fitted on.
-PRECISION = 0.75
-_STRENGTH = 0.1
+PRECISION = 0.8
+#: How much the sets weigh against the wish for small weights.
+_TRUST = 0.3
+#: Signs that speak for a contradiction; those that may do either; all others speak against one.
+FOR = frozenset(
+    {
+        "place",
+        "shared",
+        "shared_of_longer",
+        "about",
+        "names_shared",
+        "topic",
+        "key",
+        "clause",
+        "same_unit",
+        "answers",
+        "answers_least",
+        "questions",
+    }
+)
+EITHER = frozenset({"in_chinese", "rows", "n_equal"})
 _CHUNK_TOKENS = 150
 
 
@@ -97,9 +117,7 @@ def prepare(folder: Path, embedder: Embedder) -> LabelledSet:
 
 
 def fit(sets: Sequence[LabelledSet]) -> ConflictModel:
-    """Fits the weights, without a threshold."""
-    from sklearn.linear_model import LogisticRegression
-
+    """Fits the weights, without a threshold; no sign may weigh against what it means."""
     kept = [
         (one, label)
         for each in sets
@@ -110,11 +128,24 @@ def fit(sets: Sequence[LabelledSet]) -> ConflictModel:
     rows = np.array([as_row(one.signs, names) for one, _ in kept])
     mean, scale = rows.mean(axis=0), rows.std(axis=0)
     scale[scale == 0] = 1.0
-    regression = LogisticRegression(C=_STRENGTH, max_iter=3000)
-    regression.fit((rows - mean) / scale, np.array([label for _, label in kept]))
-    return ConflictModel(
-        names, mean, scale, regression.coef_[0], float(regression.intercept_[0]), 0.0
-    )
+    standard = (rows - mean) / scale
+    side = np.where([label for _, label in kept], 1.0, -1.0)
+
+    def loss(values: Rows) -> tuple[float, Rows]:
+        weights, margin = values[:-1], side * (standard @ values[:-1] + values[-1])
+        slope = -side / (1 + np.exp(margin)) * _TRUST
+        total = _TRUST * np.logaddexp(0, -margin).sum() + weights @ weights / 2
+        return float(total), np.append(standard.T @ slope + weights, slope.sum())
+
+    bounds = [*map(_bounds, names), (None, None)]
+    found = minimize(loss, np.zeros(len(names) + 1), jac=True, bounds=bounds, method="L-BFGS-B")
+    return ConflictModel(names, mean, scale, found.x[:-1], float(found.x[-1]), 0.0)
+
+
+def _bounds(name: str) -> tuple[float | None, float | None]:
+    if name in EITHER:
+        return None, None
+    return (0.0, None) if name in FOR else (None, 0.0)
 
 
 def fit_unseen(sets: Sequence[LabelledSet]) -> ConflictModel:
