@@ -6,7 +6,7 @@ time grows with the number of statements, not with its square.
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from knowledge.conflict_signs import (
@@ -43,11 +43,10 @@ OnStep = Callable[[float], None]
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Two figures of one dimension; `agrees` where they may be the same fact."""
+    """Two different figures of one dimension."""
 
     a: Claim
     b: Claim
-    agrees: bool
     signs: dict[str, float]
 
 
@@ -74,9 +73,12 @@ def near_statements(
                 continue
             for j in of_chunk.get(chunk_id, ()):
                 pair = (i, j) if i < j else (j, i)
-                if pair not in found and dimensions[i] & dimensions[j]:
-                    found[pair] = float(one.vector @ statements[j].vector)
-    return [(i, j, alike) for (i, j), alike in sorted(found.items()) if alike >= LOOSE]
+                if pair in found or not dimensions[i] & dimensions[j]:
+                    continue
+                alike = float(one.vector @ statements[j].vector)
+                if alike >= LOOSE:
+                    found[pair] = alike
+    return [(i, j, alike) for (i, j), alike in sorted(found.items())]
 
 
 class Comparison:
@@ -106,6 +108,7 @@ class Comparison:
     def compare(self, pairs: Sequence[tuple[int, int, float]], on_step: OnStep) -> list[Compared]:
         """Returns the pairs of figures with the signs that need no model; all but the hopeless."""
         found: list[Compared] = []
+        ranking = _Ranking(self._statements)
         for n, (i, j, alike) in enumerate(pairs):
             on_step(n / len(pairs))
             a, b = self._statements[i], self._statements[j]
@@ -114,10 +117,14 @@ class Comparison:
             if shared["contrast"] or shared["special"]:
                 continue
             for mine, theirs in self._figures(i, j):
+                one = Compared(mine, theirs, shared | figure_signs(mine, theirs))
                 agrees = mine.quantity.agrees(theirs.quantity)
-                found.append(Compared(mine, theirs, agrees, shared | figure_signs(mine, theirs)))
-        _Ranking(found, self._statements).add_signs()
-        return [one for one in found if not one.agrees and _strength(one) >= _PROMISING]
+                ranking.add(one, agrees=agrees)
+                if not agrees and strength_of(one.signs) >= _PROMISING:
+                    found.append(one)
+        for one in found:
+            one.signs.update(ranking.signs(one))
+        return found
 
     def ask(self, found: Sequence[Compared], embed: Embed, on_step: OnStep) -> None:
         """Adds how well the statements of each pair answer each other's question."""
@@ -158,14 +165,11 @@ def _has_equal(one: Claim, others: Sequence[Claim]) -> bool:
     return any(one.quantity.agrees(other.quantity) for other in others)
 
 
-def _strength(one: Compared) -> float:
-    """How promising a pair is before anything is embedded for it."""
-    signs = one.signs
+def strength_of(signs: Mapping[str, float]) -> float:
+    """Returns how promising a pair is before anything is embedded for it."""
     return (
         signs["place"]
         + 0.4 * signs["shared"]
-        - 0.3 * min(1.0, signs["contrast"])
-        - 0.1 * signs["special"]
         - 0.12 * (1 - signs["key"])
         - 0.15 * signs["names_clash"]
         - 0.1 * max(0.0, signs["ratio"] - 1)
@@ -189,43 +193,42 @@ class _Ranking:
     one there; and what has many nearer rivals is rarely about this one.
     """
 
-    def __init__(self, found: Sequence[Compared], statements: Sequence[Statement]) -> None:
-        self._found = found
+    def __init__(self, statements: Sequence[Statement]) -> None:
         self._documents = [one.place.document_id for one in statements]
-        self._strengths = [_strength(one) for one in found]
-        self._of_claim: dict[int, list[int]] = defaultdict(list)
-        for n, one in enumerate(found):
-            self._of_claim[id(one.a)].append(n)
-            self._of_claim[id(one.b)].append(n)
+        self._of_claim: dict[int, list[tuple[int, float, bool]]] = defaultdict(list)
 
-    def add_signs(self) -> None:
-        for n, one in enumerate(self._found):
-            sides = [self._rivals(n, mine) for mine in (one.a, one.b)]
-            one.signs.update(
-                rival=max(side.best for side in sides),
-                rival_least=min(side.best for side in sides),
-                rank=math.log1p(max(side.n_better for side in sides)),
-                rank_least=math.log1p(min(side.n_better for side in sides)),
-                equal=max(side.equal for side in sides),
-                equal_there=max(side.equal_there for side in sides),
-            )
+    def add(self, one: Compared, *, agrees: bool) -> None:
+        """Takes a pair in; all must be in before one is asked for."""
+        strength = strength_of(one.signs)
+        self._of_claim[id(one.a)].append((one.b.statement, strength, agrees))
+        self._of_claim[id(one.b)].append((one.a.statement, strength, agrees))
 
-    def _rivals(self, n: int, mine: Claim) -> _Rivals:
-        other = _other(self._found[n], mine).statement
+    def signs(self, one: Compared) -> dict[str, float]:
+        """Returns the signs of a pair's standing."""
+        strength = strength_of(one.signs)
+        sides = [
+            self._rivals(mine, other.statement, strength)
+            for mine, other in ((one.a, one.b), (one.b, one.a))
+        ]
+        return {
+            "rival": max(side.best for side in sides),
+            "rival_least": min(side.best for side in sides),
+            "rank": math.log1p(max(side.n_better for side in sides)),
+            "rank_least": math.log1p(min(side.n_better for side in sides)),
+            "equal": max(side.equal for side in sides),
+            "equal_there": max(side.equal_there for side in sides),
+        }
+
+    def _rivals(self, mine: Claim, other: int, strength: float) -> _Rivals:
         best, equal, there, n_better = _NONE, _NONE, _NONE, 0
-        for k in self._of_claim[id(mine)]:
-            rival = _other(self._found[k], mine).statement
+        for rival, its_strength, agrees in self._of_claim[id(mine)]:
             if rival == other:
                 continue
-            gap = self._strengths[k] - self._strengths[n]
-            if not self._found[k].agrees:
+            gap = its_strength - strength
+            if not agrees:
                 best, n_better = max(best, gap), n_better + (gap > 0)
                 continue
             equal = max(equal, gap)
             if self._documents[rival] == self._documents[other]:
                 there = max(there, gap)
         return _Rivals(best, n_better, equal, there)
-
-
-def _other(one: Compared, mine: Claim) -> Claim:
-    return one.b if one.a is mine else one.a
