@@ -49,6 +49,15 @@ def value_of(number: str) -> float | None:
     return _chinese(number)
 
 
+def bounds_of(number: str) -> tuple[float, float] | None:
+    """Returns the least and the greatest value: 两三 is two to three, all others are exact."""
+    digits = [_DIGITS.get(char) for char in number.strip()]
+    if len(digits) == 2 and digits[0] is not None and digits[1] == digits[0] + 1:
+        return float(digits[0]), float(digits[1])
+    value = value_of(number)
+    return None if value is None else (value, value)
+
+
 def _english(numeral: str) -> float | None:
     total = 0
     for word in re.split(r"[ -]", numeral):

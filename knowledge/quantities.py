@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from knowledge.calendar_dates import calendar_dates, month_days
 from knowledge.clock_times import clock_times
-from knowledge.numerals import NUMBER, value_of
+from knowledge.numerals import NUMBER, bounds_of, value_of
 from knowledge.quantity import Quantity
 
 _MINUTES = {"day": 1440.0, "week": 10080.0, "month": 43200.0, "year": 518400.0}
@@ -125,6 +125,7 @@ _INTERVALS = (
     re.compile(rf"每隔?\s?(?P<n>{NUMBER})(?:{_DASH}(?P<to>{NUMBER}))?\s?{_ZH_PERIOD}"),
     re.compile(rf"隔\s?(?P<n>{NUMBER})(?:{_DASH}(?P<to>{NUMBER}))?\s?{_ZH_PERIOD}"),
     re.compile(rf"(?:每|一){_ZH_PERIOD}\s?(?P<k>{NUMBER})\s?[次回](?!来)"),
+    re.compile(rf"每个?{_ZH_PERIOD}[\u4e00-\u9fff]{{0,3}}一[次回](?!来)"),
     re.compile(
         rf"(?P<n>{NUMBER})(?:{_DASH}(?P<to>{NUMBER}))?\s?{_ZH_PERIOD}"
         r"[\u4e00-\u9fff]{0,2}一(?:次|回(?!来)|换)"
@@ -144,10 +145,13 @@ _AS_PRICE = re.compile(
     r"(?:['’]s?|s['’])? ?(?:fee|rent|salary|wages|pay|price)\b|的?(?:租金|房租|会费|工资)"
 )
 _ELIDED = re.compile(
-    rf"\bfor (?P<one>{NUMBER})(?= and\b|[,.;])"
+    rf"\b(?:for|after) (?P<one>{NUMBER})(?= and\b|[,.;])"
     rf"|[,;] (?:and )?(?P<other>{NUMBER})(?= (?:on|for) (?:the |a )?[a-z])"
 )
 _ELIDED_CHARS = 80
+_LEADING = re.compile(rf"(?P<n>{NUMBER}) (?:and|or) $")
+#: Half a day is twelve hours, or a morning's work.
+_HALF_DAY, _WORKING_HALF = 720.0, 240.0
 _DURATIONS = {name: factor for dimension, name, factor, _ in _UNITS if dimension == "duration"}
 _HOLDS = re.compile(r"\b(?:seats|holds|sleeps|seating(?: for)?|room for)\s$")
 _BARE_AMOUNT = re.compile(r"[一二两三四五六七八九]?[百千万][\u4e00-\u9fff]*|\d{1,3}(?:,\d{3})+")
@@ -185,10 +189,11 @@ def quantities(text: str) -> list[Quantity]:
 
 def _measures(plain: str) -> Iterator[Quantity]:
     for match in _QUANTITY.finditer(plain):
-        low = value_of(match["low"])
-        high = value_of(match["high"]) if match["high"] else low
-        if low is None or high is None:
+        bounds = bounds_of(match["low"])
+        high = value_of(match["high"]) if match["high"] else bounds and bounds[1]
+        if bounds is None or high is None:
             continue
+        low = bounds[0]
         unit = next((n for n in range(len(_UNITS)) if match[f"u{n}"]), None)
         start, end = match.span("sign")[0] if match["sign"] else match.start("low"), match.end()
         if match["sign"]:
@@ -207,6 +212,8 @@ def _measures(plain: str) -> Iterator[Quantity]:
         if dimension == "duration" and (match["half"] or "个半" in match[0]):
             low, high = low + 0.5, high + 0.5
         low, high = sorted((low * factor, high * factor))
+        if name == "day" and low == high == _HALF_DAY:
+            low = _WORKING_HALF
         yield Quantity(dimension, name, low, high, start, _stripped_end(plain, start, end))
 
 
@@ -232,6 +239,12 @@ def _continues(plain: str, held: Quantity, one: Quantity) -> bool:
 
 def _elided(plain: str, measures: list[Quantity]) -> Iterator[Quantity]:
     """`Two years on the frame, three on the motor`: the second has the unit of the first."""
+    for one in measures:
+        lead = _LEADING.search(plain[: one.start])
+        value = value_of(lead["n"]) if lead and one.dimension == "duration" else None
+        if lead and value is not None and lead["n"] not in ("a", "an"):
+            length = value * _DURATIONS[one.unit]
+            yield Quantity("duration", one.unit, length, length, *lead.span("n"))
     for match in _ELIDED.finditer(plain):
         name = "one" if match["one"] else "other"
         value, start = value_of(match[name]), match.start(name)
@@ -325,8 +338,9 @@ def _intervals(plain: str) -> Iterator[Quantity]:
 
 def _interval(groups: dict[str, str | None]) -> tuple[str, float, float] | None:
     name = (groups.get("zh") or groups.get("en") or "").removeprefix("个")
-    low = value_of(groups.get("n") or "1")
-    high = value_of(groups.get("to") or "0") or low
+    bounds = bounds_of(groups.get("n") or "1")
+    low, high = bounds or (None, None)
+    high = value_of(groups.get("to") or "0") or high
     often = _TIMES.get(groups.get("often") or "") or value_of(groups.get("k") or "1")
     if low is None or high is None or not often:
         return None

@@ -46,6 +46,9 @@ def only(text: str) -> Quantity:
         ("存满三千", "3,000 元"),
         ("half the price", "五折"),
         ("seats ten", "十个座"),
+        ("两三个月", "2 to 3 months"),
+        ("半天", "4 hours"),
+        ("每月除垢一次", "once a month"),
         ("3 to 6 April", "4月3日至6日"),
     ],
 )
@@ -103,3 +106,15 @@ def test_price_per_hour_is_one_figure() -> None:
 def test_opening_hours_are_one_range() -> None:
     found = only("from nine to half past five on weekdays")
     assert (found.low, found.high) == (540.0, 1050.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "months"),
+    [
+        ("Two years on the frame, three on the motor.", [24, 36]),
+        ("The frame is guaranteed for 12 months, the motor for 36.", [12, 36]),
+        ("The others 1 and 2 months later.", [1, 2]),
+    ],
+)
+def test_unit_left_out_is_read(text: str, months: list[float]) -> None:
+    assert [one.low / 43200 for one in quantities(text)] == months
