@@ -175,6 +175,7 @@ def test_files_past_the_limit_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
         (make_docx(lambda document: document.add_paragraph("Text.")), "an office file"),
         (packed({f"{i}": b"" for i in range(10_001)}), "10,001 entries"),
     ],
+    ids=["other", "cut", "empty", "folder", "office", "many"],  # archives hold the time
 )
 def test_unusable_archives_say_why(data: bytes, reason: str) -> None:
     with pytest.raises(KnowledgeError, match=reason):
