@@ -149,10 +149,12 @@ class HybridRetriever:
         options = replace(options, top_k=top_k) if top_k else options
         scope = open_scope(self._engine, only) if only else None
         wanted = _Wanted(options, audience, scope)
-        generation = self._indexes.generation
-        found = self._search(query, wanted)
-        # Another embedder took over in between: its index cannot be asked with the old vector.
-        return found if generation == self._indexes.generation else self._search(query, wanted)
+        while True:
+            generation = self._indexes.generation
+            found = self._search(query, wanted)
+            # Where another embedder takes over, its index cannot be asked with the old vector.
+            if generation % 2 == 0 and generation == self._indexes.generation:
+                return found
 
     def _search(self, query: str, wanted: "_Wanted") -> Retrieval:
         clock = _Clock()

@@ -88,7 +88,7 @@ class SearchIndexes:
         self._held: _Held | None = None
         self._applied = 0
         self._saved: int | None = None
-        self.generation = 0  # moves on when another embedder takes over
+        self.generation = 0  # moves on when another embedder takes over; odd in between
         self._changed_at = 0.0
         self._refreshing = RLock()
         self._stopping = Event()
@@ -289,14 +289,21 @@ class SearchIndexes:
             return False
         if live_chunks.foreign_embedder(self._engine, embedder.target.id) is not None:
             return False
-        self._build(embedder.target)
-        embedder.switch()
+        held, upto = self._built(embedder.target)
         self.generation += 1
+        try:
+            self._take(held, upto)
+            embedder.switch()
+        finally:
+            self.generation += 1
         return True
 
-    def _build(self, embedder: Embedder | None = None) -> None:
+    def _build(self) -> None:
         """Builds both indexes from the rows, and only then takes them into use."""
-        embedder = embedder or self._embedder
+        self._take(*self._built(self._embedder))
+
+    def _built(self, embedder: Embedder) -> tuple["_Held", int]:
+        """Returns indexes built from the rows, and up to which change they are complete."""
         upto = live_chunks.newest_change(self._engine)
         work = self._new_work()
         (work / "lexical").mkdir()
@@ -307,6 +314,9 @@ class SearchIndexes:
             LexicalIndex(work / "lexical", words=self.words),
         )
         self._store(held, live_chunks.live_chunk_ids(self._engine))
+        return held, upto
+
+    def _take(self, held: "_Held", upto: int) -> None:
         self._swap(held)
         self._applied, self._saved = upto, None
         self._changed_at = monotonic()
