@@ -6,6 +6,7 @@ that tells the two apart, so rare words weigh more, and what the passage around 
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,11 @@ from knowledge.quantity import Quantity
 from knowledge.statements import Place, Statement, codes_of, key_words
 
 Words = frozenset[str]
+#: When a paper was made is no fact of what it says.
+_EDITION = re.compile(
+    r"第\s?\d+\s?[期版]|公众号|版本|印刷|印制|印于|发布于?|张贴|更新|修订|打印"
+    r"|\b(?:issue|version|printed|published|sent on|updated|put up|revised)\b"
+)
 #: A row of its name and one value needs no heading.
 _MANY_CELLS = 3
 
@@ -85,8 +91,8 @@ class Reader:
     def claims(self, number: int, one: Statement) -> list[Claim]:
         """Returns the figures of statement `number` with their questions.
 
-        A question claims nothing, and a bare cell of a row of several says nothing without its
-        column's heading.
+        A question claims nothing, a date of printing nothing about the company, and a bare cell
+        of a row of several says nothing without its column's heading.
         """
         if one.text.rstrip().endswith(("?", "？")):
             return []
@@ -104,6 +110,7 @@ class Reader:
             )
             for quantity, clause in ((each, one.clause(each).lower()) for each in one.quantities)
             if not _is_bare_cell(one, quantity)
+            and not (quantity.dimension == "date" and _EDITION.search(one.text.lower()))
         ]
 
     def _around(self, place: Place) -> tuple[Words, Words, Words]:
