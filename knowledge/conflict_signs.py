@@ -72,7 +72,6 @@ class Reader:
         text, place = f"{one.key} {one.text}", one.place
         passage, about, names = self._around(place)
         lower, around = text.lower(), place.about.lower()
-        whole = f"{place.about}\n{place.text}".lower()
         return Read(
             own=words(one.masked()),
             about=about,
@@ -82,7 +81,7 @@ class Reader:
             named=tuple(group.named(lower) for group in self._contrasts),
             named_around=tuple(group.named(around) for group in self._contrasts),
             special=tuple(group.is_special(lower) for group in self._contrasts),
-            special_around=tuple(group.is_special(whole) for group in self._contrasts),
+            special_around=tuple(group.is_special(around) for group in self._contrasts),
             codes=one.codes,
             codes_around=codes_of(f"{place.about} {place.document}"),
             in_chinese=is_chinese(one.text),
