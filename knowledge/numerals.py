@@ -51,8 +51,8 @@ def value_of(number: str) -> float | None:
 
 def bounds_of(number: str) -> tuple[float, float] | None:
     """Returns the least and the greatest value: 两三 is two to three, all others are exact."""
-    digits = [_DIGITS.get(char) for char in number.strip()]
-    if len(digits) == 2 and digits[0] is not None and digits[1] == digits[0] + 1:
+    digits = [_DIGITS.get(char, -1) for char in number.strip()]
+    if len(digits) == 2 and 0 < digits[0] == digits[1] - 1:
         return float(digits[0]), float(digits[1])
     value = value_of(number)
     return None if value is None else (value, value)
