@@ -153,6 +153,8 @@ def _load_named(name: str, *, device: str) -> SentenceEmbedder:
 
 def is_chinese(text: str) -> bool:
     """Returns whether at least a fifth of the letters are Chinese; product names often are not."""
+    if text.isascii():
+        return False
     n_letters = len(_LETTER.findall(text))
     return len(_HAN.findall(text)) * 5 >= n_letters > 0
 

@@ -53,6 +53,7 @@ from knowledge.types import (
 
 #: SQLite allows 32,766 bound values in a statement; this keeps far away from it.
 _GROUP = 500
+_NEWEST = select(func.max(ChunkChangeRow.id))  # asked by every search
 #: Entries of the outbox that stay for indexes that lag behind.
 KEPT_CHANGES = 10_000
 
@@ -162,7 +163,7 @@ def hold_changes(session: Session) -> None:
 def newest_change(engine: Engine) -> int:
     """Returns the id of the newest entry of the outbox, 0 when there is none."""
     with engine.connect() as connection:
-        return connection.scalar(select(func.max(ChunkChangeRow.id))) or 0
+        return connection.scalar(_NEWEST) or 0
 
 
 def oldest_change(engine: Engine) -> int:
@@ -337,7 +338,7 @@ def _questions(connection: Connection, ids: Sequence[int]) -> dict[int, list[Ind
         ChunkQuestionRow.embedder,
         ChunkQuestionRow.embedding,
     )
-    for row in connection.execute(_approved(ids, *columns)):
+    for row in connection.execute(_approved(*columns), {"ids": ids}):
         question = IndexableQuestion(row.text, row.embedder, decode_vector(row.embedding))
         found.setdefault(row.chunk_id, []).append(question)
     return found
@@ -346,16 +347,18 @@ def _questions(connection: Connection, ids: Sequence[int]) -> dict[int, list[Ind
 def _question_texts(connection: Connection, ids: Sequence[int]) -> dict[int, list[str]]:
     """Returns the same questions without their vectors, which most of the reading goes into."""
     found: dict[int, list[str]] = {}
-    query = _approved(ids, ChunkQuestionRow.chunk_id, ChunkQuestionRow.text)
-    for chunk_id, asked in connection.execute(query):
+    query = _approved(ChunkQuestionRow.chunk_id, ChunkQuestionRow.text)
+    for chunk_id, asked in connection.execute(query, {"ids": ids}):
         found.setdefault(chunk_id, []).append(asked)
     return found
 
 
-def _approved(ids: Sequence[int], *columns: InstrumentedAttribute[Any]) -> Select[Any]:
+@cache
+def _approved(*columns: InstrumentedAttribute[Any]) -> Select[Any]:
     return (
         select(*columns)
-        .where(ChunkQuestionRow.chunk_id.in_(ids), ChunkQuestionRow.embedding.is_not(None))
+        .where(ChunkQuestionRow.chunk_id.in_(bindparam("ids", expanding=True)))
+        .where(ChunkQuestionRow.embedding.is_not(None))
         .where(ChunkQuestionRow.state == QuestionState.APPROVED)
         .order_by(ChunkQuestionRow.id)
     )
