@@ -45,6 +45,7 @@ from knowledge.fusion import LearnedFusion
 from knowledge.ingestion import Ingestor
 from knowledge.job_run import IngestionOptions
 from knowledge.jobs import EVALUATE, JobStore
+from knowledge.neighbors import NeighborFinder
 from knowledge.next_embedder import serving_embedder
 from knowledge.parsing.limits import ParseLimits
 from knowledge.parsing.running import ChildParsing
@@ -69,6 +70,7 @@ _SUGGESTIONS_KEPT_S = 30.0
 _N_SUGGESTIONS = 3
 _N_PROPOSALS = 3
 _PREVIEW_LIMIT_S = 60.0  # somebody is waiting for it
+_NEIGHBOR_REACH = 2
 
 
 class ServedModel(ChatModel, Protocol):
@@ -275,7 +277,9 @@ def _open_chat(
         company=talk.company,
         catalogue=talk.catalogue,
         prompts=PromptBuilder(
-            count_tokens=talk.model.count_tokens, budget_tokens=settings.llm.prompt_budget_tokens
+            count_tokens=talk.model.count_tokens,
+            budget_tokens=settings.llm.prompt_budget_tokens,
+            neighbor_tokens=settings.chat.neighbor_tokens,
         ),
         grounder=Grounder(embed=search.embedder.embed_passages),
         quoter=Quoter(meaning=_meaning(talk.engine, search.embedder)),
@@ -285,9 +289,14 @@ def _open_chat(
             limit=_N_SUGGESTIONS,
         ),
         curated=CuratedReplies(matcher, talk.curated, catalogue=talk.catalogue),
+        neighbors=_neighbors(settings, talk.engine),
     )
     generation = GenerationParams(settings.llm.max_new_tokens, settings.llm.temperature)
     return ChatService(parts, settings=settings.chat, generation=generation)
+
+
+def _neighbors(settings: Settings, engine: Engine) -> NeighborFinder | None:
+    return NeighborFinder(engine, reach=_NEIGHBOR_REACH) if settings.chat.neighbor_tokens else None
 
 
 def _meaning(engine: Engine, embedder: Embedder) -> Meaning:

@@ -2,7 +2,8 @@
 
 The system message is the same for every answer in a language; what varies stands in the last
 message. Where the budget is short, history goes first, then the last passages, then the end of
-the first passage. Only a question that would fill half the budget alone loses its middle.
+the first passage. Only a question that would fill half the budget alone loses its middle. Where
+there is room, the best passage is widened by those beside it.
 """
 
 import hashlib
@@ -11,12 +12,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
+from itertools import takewhile, zip_longest
 
 from jinja2 import DictLoader, Environment, StrictUndefined, Template
 
 from bot.dialogue.state import Exchange
 from bot.errors import PromptTooLong
 from bot.llm.base import ChatMessage
+from knowledge.neighbors import ALONE, Neighbors
 from knowledge.types import ScoredChunk
 
 _TEMPLATES = ("system.j2", "answer.j2")
@@ -34,6 +37,7 @@ class Prompt:
     messages: tuple[ChatMessage, ...]
     n_tokens: int
     n_passages: int
+    neighbors: tuple[ScoredChunk, ...] = ()  # read with the first passage
 
     @property
     def text(self) -> str:
@@ -51,18 +55,30 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class PromptRequest:
-    """What a prompt is made of; passages are best first, history is oldest first."""
+    """What a prompt is made of; passages are best first, history is oldest first.
+
+    `beside` are the neighbours of the first passage.
+    """
 
     language: str
     question: str
     passages: Sequence[ScoredChunk]
     history: Sequence[Exchange] = ()
+    beside: Neighbors = ALONE
 
 
 class PromptBuilder:
-    """Renders the template files; `count_tokens` is the model's, `budget_tokens` the limit."""
+    """Renders the template files.
 
-    def __init__(self, *, count_tokens: Callable[[str], int], budget_tokens: int) -> None:
+    Args:
+        count_tokens: The model's.
+        budget_tokens: The limit of a whole prompt.
+        neighbor_tokens: What neighbours of the first passage may add to a prompt.
+    """
+
+    def __init__(
+        self, *, count_tokens: Callable[[str], int], budget_tokens: int, neighbor_tokens: int
+    ) -> None:
         folder = files("bot").joinpath("prompts")
         sources = {name: folder.joinpath(name).read_text(encoding="utf-8") for name in _TEMPLATES}
         environment = Environment(  # noqa: S701  # a prompt is no HTML
@@ -73,6 +89,7 @@ class PromptBuilder:
         self._system = {language: system.render(language=language) for language in ("zh", "en")}
         self._count_tokens = count_tokens
         self._budget_tokens = budget_tokens
+        self._neighbor_tokens = neighbor_tokens
 
     def build(self, request: PromptRequest) -> Prompt:
         """Returns the prompt, cut to the budget.
@@ -87,7 +104,7 @@ class PromptBuilder:
             prompt = self._assemble(request, history, passages)
             excess = prompt.n_tokens - self._budget_tokens
             if excess <= 0:
-                return prompt
+                return self._widened(prompt, request, history, passages)
             if history:
                 history.pop(0)
             elif len(passages) > 1:
@@ -99,6 +116,34 @@ class PromptBuilder:
                     f"The question needs {prompt.n_tokens} tokens with its instructions, but the "
                     f"budget is {self._budget_tokens}; shorten it."
                 )
+
+    def _widened(
+        self,
+        prompt: Prompt,
+        request: PromptRequest,
+        history: Sequence[Exchange],
+        passages: Sequence[tuple[str, str]],
+    ) -> Prompt:
+        """Returns the prompt with as many neighbours as fit, the nearest first."""
+        if not passages or passages[0][1] != _body(request.passages[0]):
+            return prompt  # the first passage was cut itself
+        limit = min(self._budget_tokens, prompt.n_tokens + self._neighbor_tokens)
+        first = request.passages[0]
+        chosen: list[ScoredChunk] = []
+        full: set[bool] = set()  # sides on which one was left out, and so all beyond it
+        for one in _nearest_first(request):
+            is_before = one.chunk.start < first.chunk.start
+            if is_before in full:
+                continue
+            ordered = sorted([first, *chosen, one], key=lambda hit: hit.chunk.start)
+            body = "\n".join(map(_body, ordered))
+            wider = self._assemble(request, history, [(passages[0][0], body), *passages[1:]])
+            if wider.n_tokens <= limit:
+                chosen.append(one)
+                prompt = wider
+            else:
+                full.add(is_before)
+        return replace(prompt, neighbors=tuple(chosen))
 
     def _assemble(
         self,
@@ -138,6 +183,16 @@ class PromptBuilder:
         tokens_per_char = max(1, self._count_tokens(text)) / len(text)
         n_chars = len(text) - max(1, int(excess_tokens / tokens_per_char))
         return text[: max(_MIN_PASSAGE_CHARS, n_chars)]
+
+
+def _nearest_first(request: PromptRequest) -> list[ScoredChunk]:
+    """The neighbours of the first passage on both sides, up to one that is read anyway."""
+    known = {hit.chunk.id for hit in request.passages}
+    after, before = (
+        takewhile(lambda one: one.chunk.id not in known, side)
+        for side in (request.beside.after, request.beside.before)
+    )
+    return [one for pair in zip_longest(after, before) for one in pair if one is not None]
 
 
 def _context(hit: ScoredChunk) -> str:

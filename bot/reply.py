@@ -41,7 +41,8 @@ from bot.types import (
     Reply,
 )
 from knowledge.cost import more_likely
-from knowledge.types import DocumentId, DocumentVersion, Retrieval
+from knowledge.neighbors import ALONE, NeighborFinder
+from knowledge.types import DocumentId, DocumentVersion, Retrieval, ScoredChunk
 
 #: The odds of strong evidence beside those that are just enough to answer from: on the development
 #: questions 0.18 beside 0.13, which is what 0.7 and 0.4 were before relevance was a probability.
@@ -77,6 +78,7 @@ class ChatParts:
     quoter: Quoter
     suggester: Suggester
     curated: CuratedReplies | None = None
+    neighbors: NeighborFinder | None = None  # None: passages are read alone
 
 
 @dataclass(slots=True)
@@ -191,13 +193,15 @@ class ReplyFlow:
         """History goes in only where the question needs it."""
         n_turns = self._settings.history_turns
         history = turn.dialogue.history[-n_turns:] if n_turns else ()
-        request = PromptRequest(
-            draft.language,
-            draft.query,
-            retrieval.hits[: self._settings.passages],
-            history if is_follow_up(turn.text) else (),
-        )
+        finder, hits = self._parts.neighbors, retrieval.hits[: self._settings.passages]
         with draft.timed("prompt"):
+            request = PromptRequest(
+                draft.language,
+                draft.query,
+                hits,
+                history if is_follow_up(turn.text) else (),
+                finder.around(hits[0]) if finder and hits else ALONE,
+            )
             draft.prompt = self._parts.prompts.build(request)
         return draft.prompt
 
@@ -208,8 +212,7 @@ class ReplyFlow:
         params = self._generation
         if turn.is_variation:
             params = replace(params, temperature=_VARIATION_TEMPERATURE, seed=secrets.randbits(31))
-        hits = draft.retrieval.hits[: draft.prompt.n_passages] if draft.retrieval else ()
-        opening = Opening(draft.query, hits)
+        opening = Opening(draft.query, _read(draft.retrieval, draft.prompt))
         saved_at = time.monotonic()
         events = self._parts.model.generate(draft.prompt.messages, params, stop=stop)
         with contextlib.closing(events):  # type: ignore[type-var]  # generators have close
@@ -251,10 +254,11 @@ class ReplyFlow:
 
         Not so where the model said something else in words: then only strong evidence is.
         """
-        hits = retrieval.hits[: prompt.n_passages]
+        hits = _read(retrieval, prompt)
+        best = {hit.chunk.id for hit in (*hits[:1], *prompt.neighbors)}
         text = _whole_sentences(draft.text) if draft.is_cut else draft.text
         checked = self._parts.grounder.check(text, draft.query, hits)
-        is_best_used = any(cited.chunk_id == hits[0].chunk.id for cited in checked.citations)
+        is_best_used = any(cited.chunk_id in best for cited in checked.citations)
         if checked.is_carried and is_best_used:
             return checked, decide_on_grounding(True, has_quote=False)
         strong = more_likely(retrieval.threshold, _STRONG)
@@ -347,6 +351,12 @@ class ReplyFlow:
 def analyze(text: str, default: str) -> MessageAnalysis:
     """Says what a message is; `default` (zh or en) is the language where it has no letters."""
     return MessageAnalysis(detect_language(text, default), detect_intent(text))
+
+
+def _read(retrieval: Retrieval | None, prompt: Prompt) -> tuple[ScoredChunk, ...]:
+    """The passages that the model reads, the best first and the best one's neighbours last."""
+    hits = retrieval.hits[: prompt.n_passages] if retrieval else ()
+    return (*hits, *prompt.neighbors)
 
 
 def _whole_sentences(text: str) -> str:

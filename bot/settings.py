@@ -83,6 +83,7 @@ class ChatSettings(_Group):
     relevance_threshold: Probability | None = None  # instead of the one that follows
     curated_threshold: Probability = 0.88  # cosine from which a curated answer is given
     passages: int = Field(3, ge=1, le=10)  # passages that go into the prompt
+    neighbor_tokens: int = Field(0, ge=0, le=1000)  # that those beside the best one may add
     history_turns: int = Field(3, ge=0, le=20)
     checkpoint_s: float = Field(0.5, gt=0)  # how often a streamed text is saved
     recorded_searches: Positive = 20_000  # newest searches kept with all their candidates

@@ -20,6 +20,7 @@ from bot.turns import TurnStore
 from bot.types import ConversationId, Reply
 from knowledge.claims import words
 from knowledge.errors import DocumentNotFound
+from knowledge.neighbors import NeighborFinder
 from knowledge.types import (
     Chunk,
     ChunkId,
@@ -110,6 +111,7 @@ class Shop:
     settings: ChatSettings = field(default_factory=lambda: ChatSettings(checkpoint_s=0.01))
 
     max_new_tokens: int = 20_000
+    neighbors: NeighborFinder | None = None
 
     def __post_init__(self) -> None:
         catalogue = load_catalogue()
@@ -125,10 +127,15 @@ class Shop:
             turns=self.turns,
             company=self.company,
             catalogue=catalogue,
-            prompts=PromptBuilder(count_tokens=self.model.count_tokens, budget_tokens=1200),
+            prompts=PromptBuilder(
+                count_tokens=self.model.count_tokens,
+                budget_tokens=1200,
+                neighbor_tokens=self.settings.neighbor_tokens,
+            ),
             grounder=Grounder(embed=None),
             quoter=Quoter(meaning=None),
             suggester=Suggester(self.retriever, remember_s=60.0, limit=3),
+            neighbors=self.neighbors,
         )
         self.chat = ChatService(
             parts, settings=self.settings, generation=GenerationParams(self.max_new_tokens)

@@ -24,7 +24,7 @@ HISTORY = (
 
 def build(budget_tokens: int, **changes: object) -> Prompt:
     request = PromptRequest("zh", "那运费呢？", hits_of(SHOP), HISTORY)
-    builder = PromptBuilder(count_tokens=COUNT, budget_tokens=budget_tokens)
+    builder = PromptBuilder(count_tokens=COUNT, budget_tokens=budget_tokens, neighbor_tokens=0)
     return builder.build(replace(request, **changes))  # type: ignore[arg-type]
 
 
@@ -41,7 +41,8 @@ def test_prompt_never_exceeds_its_budget(
     hits = hits_of({f"{n}.txt": f"T\n{text}" for n, text in enumerate(texts)})
     history = [Exchange(question, question, question, Action.ANSWER)] * 2
     request = PromptRequest(language, question, hits, history)
-    prompt = PromptBuilder(count_tokens=COUNT, budget_tokens=budget_tokens).build(request)
+    builder = PromptBuilder(count_tokens=COUNT, budget_tokens=budget_tokens, neighbor_tokens=0)
+    prompt = builder.build(request)
     assert sum(COUNT(message.content) for message in prompt.messages) <= budget_tokens
     assert prompt.n_tokens <= budget_tokens
 
