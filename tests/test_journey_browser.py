@@ -5,6 +5,7 @@ a customer asks in both languages with a follow-up, opens the cited passage, and
 conversation is found in the transcripts.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -54,15 +56,20 @@ class Server:
             self.lines.append(line)
 
     def password(self) -> str:
-        """The first admin's one-time password, as the operator reads it."""
+        """The first admin's one-time password, as the operator reads it once the server is up."""
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and self.process.poll() is None:
             written = "".join(self.lines)
             found = re.search(r"password of admin .*: (\S+)$", written, re.MULTILINE)
-            if found:
+            if found and self._is_open():
                 return found[1]
             time.sleep(0.1)
         raise AssertionError("no one-time password was printed:\n" + "".join(self.lines[-40:]))
+
+    def _is_open(self) -> bool:
+        with contextlib.suppress(httpx.HTTPError):
+            return httpx.get(f"{self.url}/healthz", trust_env=False).is_success
+        return False
 
 
 @pytest.fixture(scope="module")
