@@ -4,17 +4,13 @@ It lets customers go first. A job that is taken over starts anew; what it found 
 with its end, so that a cancelled one changes nothing.
 """
 
-from time import monotonic
-
 from sqlalchemy.orm import Session
 
 from knowledge.conflict_store import save_conflicts
 from knowledge.conflicts import ConflictFinder
-from knowledge.job_run import JobRun
+from knowledge.job_run import JobRun, SteadyProgress
 from knowledge.jobs import CONFLICTS, JobStore, succeed
 from knowledge.types import JobId, JobState
-
-_REPORT_EVERY_S = 0.5
 
 
 def find_conflicts(run: JobRun) -> None:
@@ -26,7 +22,7 @@ def find_conflicts(run: JobRun) -> None:
     """
     run.indexes.refresh()
     finder = ConflictFinder(run.engine, embedder=run.embedder, near=run.indexes.search_dense)
-    found = finder.find(on_step=_Progress(run))
+    found = finder.find(on_step=SteadyProgress(run, "comparing"))
     with Session(run.engine) as session, session.begin():
         succeed(session, run.claim)
         save_conflicts(session, found)
@@ -38,17 +34,3 @@ def queue_conflicts(jobs: JobStore) -> JobId:
         if job.state in (JobState.QUEUED, JobState.RUNNING):
             return job.id
     return jobs.add(CONFLICTS, {})
-
-
-class _Progress:
-    """Lets customers go first and shows now and then how far it is."""
-
-    def __init__(self, run: JobRun) -> None:
-        self._run = run
-        self._told_at = float("-inf")
-
-    def __call__(self, share: float) -> None:
-        self._run.wait_turn()
-        if monotonic() - self._told_at >= _REPORT_EVERY_S:
-            self._run.report("comparing", share)
-            self._told_at = monotonic()

@@ -7,7 +7,6 @@ result is written together with its end, so there is one run a job.
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from time import monotonic
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -21,13 +20,11 @@ from knowledge.evaluation import (
     packed,
     relevant,
 )
-from knowledge.job_run import JobRun
+from knowledge.job_run import JobRun, SteadyProgress
 from knowledge.jobs import EVALUATE, JobStore, succeed
 from knowledge.store import DocumentStore
 from knowledge.tables import EvalRunRow, JobRow
 from knowledge.types import JobId
-
-_REPORT_EVERY_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +57,7 @@ class EvaluationStep:
             self.retriever,
             self.documents,
             measure=measure,
-            on_question=_Progress(run),
+            on_question=SteadyProgress(run, "evaluating"),
         )
         with Session(run.engine) as session, session.begin():
             session.add(
@@ -96,17 +93,3 @@ def settings_used(embedder: str, retriever: Searching, measure: Measure) -> dict
     threshold = round(measure.threshold, 4)
     used = {"embedder": embedder, **live, "relevance_threshold": threshold}
     return used | ({"reranker": retriever.reranker} if retriever.reranker else {})
-
-
-class _Progress:
-    """Lets customers go first and shows now and then how far it is."""
-
-    def __init__(self, run: JobRun) -> None:
-        self._run = run
-        self._told_at = float("-inf")
-
-    def __call__(self, share: float) -> None:
-        self._run.wait_turn()
-        if monotonic() - self._told_at >= _REPORT_EVERY_S:
-            self._run.report("evaluating", share)
-            self._told_at = monotonic()

@@ -21,6 +21,7 @@ BATCH_CHUNKS = 8
 BATCH_TOKENS = 800
 _MAX_PAUSE_S = 2.0
 _PAUSE_STEP_S = 0.02
+_REPORT_EVERY_S = 0.5
 
 
 class WorkerStopping(Exception):  # not an error: the process is shutting down
@@ -82,6 +83,22 @@ class JobRun:
             self.check()
             self.stopping.wait(_PAUSE_STEP_S)
         self.check()
+
+
+class SteadyProgress:
+    """Lets customers go first at every step of a stage, and shows now and then how far it is."""
+
+    def __init__(self, run: JobRun, stage: str) -> None:
+        self._run = run
+        self._stage = stage
+        self._told_at = float("-inf")
+
+    def __call__(self, share: float) -> None:
+        """Waits its turn at a share in [0, 1]; raises as `JobRun.check` does."""
+        self._run.wait_turn()
+        if monotonic() - self._told_at >= _REPORT_EVERY_S:
+            self._run.report(self._stage, share)
+            self._told_at = monotonic()
 
 
 def batches(texts: Sequence[str], count_tokens: Callable[[str], int]) -> Iterator[slice]:
