@@ -239,13 +239,17 @@ def assemble(
         editor=search.editor,
         questions=search.questions,
         curated=curated,
-        previewer=Previewer(
-            limits=_limits(settings),
-            chunk_tokens=settings.knowledge.chunk_tokens,
-            count_tokens=search.embedder.count_tokens,
-            parsing=ChildParsing(limit_s=_PREVIEW_LIMIT_S, scan_limit_s=_PREVIEW_LIMIT_S),
-        ),
+        previewer=_open_previewer(settings, search.embedder),
         adapters=ServedAdapters(registry, opened, default=_default_adapter(settings)),
+    )
+
+
+def _open_previewer(settings: Settings, embedder: Embedder) -> Previewer:
+    return Previewer(
+        limits=_limits(settings),
+        chunk_tokens=settings.knowledge.chunk_tokens,
+        count_tokens=embedder.count_tokens,
+        parsing=ChildParsing(limit_s=_PREVIEW_LIMIT_S, scan_limit_s=_PREVIEW_LIMIT_S),
     )
 
 
