@@ -11,8 +11,11 @@ from typing import Any, cast
 from sqlalchemy import Row
 
 from bot.types import (
+    NEUTRAL,
+    NO_COMPLAINT,
     Action,
     Citation,
+    ComplaintFinding,
     Conversation,
     ConversationId,
     ConversationState,
@@ -74,7 +77,7 @@ def reply_from(row: Row[Any]) -> Reply:
         message_id=MessageId(row.id),
         action=Action(row.action),
         text=row.text,
-        analysis=_analysis_from(row.analysis),
+        analysis=analysis_from(row.analysis),
         query=row.query or "",
         citations=tuple(Citation(**item) for item in row.citations or ()),
         grounding=_grounding_from(row.grounding),
@@ -140,12 +143,27 @@ def evidence_from(retrieval: Retrieval) -> JsonObject:
     }
 
 
-def _analysis_from(stored: Mapping[str, Any]) -> MessageAnalysis:
-    intent = stored["intent"]
-    top = tuple((str(label), float(score)) for label, score in intent["top"])
+def analysis_from(stored: Mapping[str, Any]) -> MessageAnalysis:
+    """Returns a stored analysis; earlier ones had a language and a rule's intent only."""
     return MessageAnalysis(
-        stored["language"], Prediction(intent["label"], intent["confidence"], top)
+        stored["language"],
+        _prediction_from(stored["intent"]),
+        language_confidence=stored.get("language_confidence", 1.0),
+        sentiment=_prediction_from(stored["sentiment"]) if "sentiment" in stored else NEUTRAL,
+        complaint=_complaint_from(stored["complaint"]) if "complaint" in stored else NO_COMPLAINT,
+        is_urgent=stored.get("is_urgent", False),
+        is_angry=stored.get("is_angry", False),
+        intent_source=stored.get("intent_source", "rule"),
     )
+
+
+def _prediction_from(stored: Mapping[str, Any]) -> Prediction:
+    top = tuple((str(label), float(score)) for label, score in stored["top"])
+    return Prediction(stored["label"], stored["confidence"], top)
+
+
+def _complaint_from(stored: Mapping[str, Any]) -> ComplaintFinding:
+    return ComplaintFinding(**{**stored, "reasons": tuple(stored.get("reasons", ()))})
 
 
 def _grounding_from(stored: Mapping[str, Any] | None) -> Grounding:

@@ -72,11 +72,33 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
+class ComplaintFinding:
+    """Whether a message complains, about what and how badly (1 to 4, worst last)."""
+
+    is_complaint: bool
+    type: str | None = None
+    severity: int | None = None
+    confidence: float = 0.0
+    reasons: tuple[str, ...] = ()  # names of what made it as severe
+
+
+#: A confidence of 0 says that nobody looked, as in what was stored before there were heads.
+NEUTRAL = Prediction("neutral", 0.0)
+NO_COMPLAINT = ComplaintFinding(False)
+
+
+@dataclass(frozen=True, slots=True)
 class MessageAnalysis:
     """What we understood of a customer's message before deciding anything."""
 
     language: str  # zh-Hans zh-Hant en mixed other
-    intent: Prediction  # ask_for_person greeting thanks goodbye question
+    intent: Prediction  # an intent's label, or oos; `question` only in what was stored earlier
+    language_confidence: float = 1.0
+    sentiment: Prediction = NEUTRAL  # very_negative negative neutral positive very_positive
+    complaint: ComplaintFinding = NO_COMPLAINT
+    is_urgent: bool = False
+    is_angry: bool = False
+    intent_source: str = "head"  # rule: certain; head: learned
 
 
 @dataclass(frozen=True, slots=True)
