@@ -24,7 +24,10 @@ from bot.curated_reply import CuratedReplies
 from bot.database import open_database
 from bot.document_uses import DocumentUses
 from bot.grounding import Grounder
+from bot.intake_limits import fetch_options, parse_limits
+from bot.label_store import LabelStore
 from bot.llm.base import ChatModel, GenerationParams
+from bot.nlu_assembly import open_analyzer, open_labels
 from bot.prompting import PromptBuilder
 from bot.question_writing import ModelQuestionWriter
 from bot.quotation import Meaning, Quoter
@@ -32,6 +35,7 @@ from bot.served_adapters import OpenedModel, ServedAdapters, open_with_adapter
 from bot.settings import Settings
 from bot.suggestions import Suggester
 from bot.turns import TurnStore
+from bot.understanding import Analyzer
 from knowledge.archive import KnowledgeArchive
 from knowledge.archive_format import ArchiveManifest
 from knowledge.chunk_edits import ChunkEditor
@@ -40,14 +44,12 @@ from knowledge.document_edits import DocumentChange, DocumentEditor
 from knowledge.duplicate_marks import DuplicateMarks
 from knowledge.embedding import Embedder, load_by_id, load_embedder
 from knowledge.evaluate_job import EvaluationStep
-from knowledge.fetching import FetchOptions
 from knowledge.fusion import LearnedFusion
 from knowledge.ingestion import Ingestor
 from knowledge.job_run import IngestionOptions
 from knowledge.jobs import EVALUATE, JobStore
 from knowledge.neighbors import NeighborFinder
 from knowledge.next_embedder import serving_embedder
-from knowledge.parsing.limits import ParseLimits
 from knowledge.parsing.running import ChildParsing
 from knowledge.part_vectors import PartVectors, load_part_vectors
 from knowledge.preview import Previewer
@@ -64,7 +66,6 @@ from knowledge.versions import VersionHistory
 from knowledge.words import WordSplitter
 from knowledge.worker import IngestionWorker
 
-_MIB = 1 << 20
 _WORKER_STOP_S = 5.0
 _SUGGESTIONS_KEPT_S = 30.0
 _N_SUGGESTIONS = 3
@@ -137,6 +138,8 @@ class Services:
     curated: CuratedStore
     previewer: Previewer
     adapters: ServedAdapters
+    analyzer: Analyzer
+    labels: LabelStore
 
     def propose_questions(self, chunk_id: ChunkId) -> Sequence[ChunkQuestion]:
         """Has the language model propose questions in both languages; returns all there are."""
@@ -186,6 +189,7 @@ def assemble(
     embedder: Embedder | None = None,
     model: ServedModel | None = None,
     words: WordSplitter | None = None,
+    analyzer: Analyzer | None = None,
 ) -> Services:
     """Builds all services over a migrated database; loads the models, which takes seconds.
 
@@ -212,7 +216,8 @@ def assemble(
         is_busy=lambda: any(chat.is_busy for chat in chats),
     )
     curated = CuratedStore(engine, embedder=search.embedder)
-    talk = _Talk(engine, catalogue, model, conversations, company, curated)
+    analyzer = analyzer or open_analyzer(settings)
+    talk = _Talk(engine, catalogue, model, conversations, company, curated, analyzer)
     chats.append(_open_chat(settings, stores, search, talk))
     return Services(
         settings=settings,
@@ -241,12 +246,14 @@ def assemble(
         curated=curated,
         previewer=_open_previewer(settings, search.embedder),
         adapters=ServedAdapters(registry, opened, default=_default_adapter(settings)),
+        analyzer=analyzer,
+        labels=open_labels(settings, engine),
     )
 
 
 def _open_previewer(settings: Settings, embedder: Embedder) -> Previewer:
     return Previewer(
-        limits=_limits(settings),
+        limits=parse_limits(settings),
         chunk_tokens=settings.knowledge.chunk_tokens,
         count_tokens=embedder.count_tokens,
         parsing=ChildParsing(limit_s=_PREVIEW_LIMIT_S, scan_limit_s=_PREVIEW_LIMIT_S),
@@ -263,6 +270,7 @@ class _Talk:
     conversations: ConversationStore
     company: CompanyTexts
     curated: CuratedStore
+    analyzer: Analyzer
 
 
 def _open_chat(
@@ -277,7 +285,8 @@ def _open_chat(
         retriever=search.retriever,
         documents=stores.documents,
         conversations=talk.conversations,
-        turns=TurnStore(talk.engine, history_turns=settings.chat.history_turns),
+        turns=_turns(settings, talk.engine),
+        analyzer=talk.analyzer,
         company=talk.company,
         catalogue=talk.catalogue,
         prompts=PromptBuilder(
@@ -299,6 +308,11 @@ def _open_chat(
     return ChatService(parts, settings=settings.chat, generation=generation)
 
 
+def _turns(settings: Settings, engine: Engine) -> TurnStore:
+    chat = settings.chat
+    return TurnStore(engine, history_turns=chat.history_turns, sla_minutes=chat.sla_by_severity)
+
+
 def _neighbors(settings: Settings, engine: Engine) -> NeighborFinder | None:
     return NeighborFinder(engine, reach=_NEIGHBOR_REACH) if settings.chat.neighbor_tokens else None
 
@@ -314,7 +328,7 @@ def open_stores(settings: Settings, engine: Engine) -> KnowledgeStores:
     """Opens documents, jobs and intake, without loading a model."""
     uploads = _uploads(settings)
     documents = DocumentStore(engine, uploads_dir=uploads)
-    ingestor = Ingestor(engine, uploads_dir=uploads, limits=_limits(settings))
+    ingestor = Ingestor(engine, uploads_dir=uploads, limits=parse_limits(settings))
     return KnowledgeStores(
         documents=documents,
         jobs=JobStore(engine),
@@ -362,10 +376,10 @@ def open_search(
     options = IngestionOptions(
         uploads_dir=_uploads(settings),
         parsing=ChildParsing(),
-        limits=_limits(settings),
+        limits=parse_limits(settings),
         chunk_tokens=knowledge.chunk_tokens,
         pause=is_busy or (lambda: False),
-        fetch=_fetching(settings),
+        fetch=fetch_options(settings),
         duplicate_threshold=knowledge.duplicate_threshold,
     )
     retriever = HybridRetriever(
@@ -460,28 +474,6 @@ def _open_model(settings: Settings, registry: AdapterRegistry) -> OpenedModel[Se
 def _default_adapter(settings: Settings) -> Path | None:
     """The settings' adapter, which serves where none is promoted."""
     return Path(settings.llm.adapter) if settings.llm.adapter else None
-
-
-def _limits(settings: Settings) -> ParseLimits:
-    knowledge = settings.knowledge
-    return ParseLimits(
-        max_pdf_pages=knowledge.max_pdf_pages,
-        max_text_chars=knowledge.max_text_chars,
-        max_unpacked_bytes=knowledge.max_unpacked_mb * _MIB,
-        max_bytes=knowledge.max_upload_mb * _MIB,
-        max_ocr_pages=knowledge.max_ocr_pages,
-    )
-
-
-def _fetching(settings: Settings) -> FetchOptions:
-    knowledge = settings.knowledge
-    return FetchOptions(
-        max_bytes=knowledge.max_page_mb * _MIB,
-        timeout_s=knowledge.fetch_timeout_s,
-        delay_s=knowledge.fetch_delay_s,
-        max_pages=knowledge.max_site_pages,
-        allow_private=knowledge.allow_private_urls,
-    )
 
 
 def _uploads(settings: Settings) -> Path:

@@ -15,17 +15,18 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from bot.dialogue.asking import asking
 from bot.dialogue.policy import Decision, decide, state_after
 from bot.errors import MessageNotFound, QueueFull
 from bot.events import Citations, Event, Failure, Final
 from bot.llm.base import GenerationParams
 from bot.open_citations import open_reply
 from bot.recorded import SearchRecord
-from bot.reply import ChatParts, Draft, ReplyFlow, VersionSource, analyze
+from bot.reply import ChatParts, Draft, ReplyFlow, VersionSource
 from bot.rows import evidence_from
 from bot.settings import ChatSettings
 from bot.text import clean_message
-from bot.turns import Turn, TurnResult
+from bot.turns import Incoming, Turn, TurnResult
 from bot.types import (
     Action,
     CitedPassage,
@@ -96,13 +97,15 @@ class ChatService:
         self._check_intake()
         self._release_unstarted(conversation_id)
 
+        incoming = self._understand(conversation_id, text, client_id)
+
         def answers(state: ConversationState) -> bool:
-            decision = decide(analyze(text, "zh"), state)
+            decision = decide(incoming.analysis, state, asking=asking(text))
             if decision.needs_evidence and self._parts.model.is_full:
                 raise QueueFull("Too many answers are waiting; try again.", retry_after_s=5)
             return decision.action is not Action.NONE
 
-        turn = self._parts.turns.open(conversation_id, text, client_id=client_id, answers=answers)
+        turn = self._parts.turns.open(conversation_id, incoming, answers=answers)
         self._register(turn)
         return turn
 
@@ -207,6 +210,15 @@ class ChatService:
             left = list(self._running)
         for conversation_id in left:
             self._parts.turns.interrupt(conversation_id)
+
+    def _understand(
+        self, conversation_id: ConversationId, text: str, client_id: str | None
+    ) -> Incoming:
+        """Analyses a message before it is stored, so that also a silent bot keeps it analysed."""
+        language = self._parts.conversations.get(conversation_id).language
+        started = time.perf_counter()
+        analysis = self._flow.analyze(text, language)
+        return Incoming(text, analysis, client_id, (time.perf_counter() - started) * 1000)
 
     def _failed(self, turn: Turn, draft: Draft, error: Exception) -> Failure:
         """Logs the error under a reference and words it for the customer."""

@@ -168,7 +168,7 @@ class ConversationStore:
 
     def mark_interrupted(self) -> int:
         """Marks every turn a dead process left open; for the server's start-up only."""
-        return TurnStore(self._engine, history_turns=0).interrupt()
+        return TurnStore(self._engine, history_turns=0, sla_minutes=()).interrupt()
 
     def _row(self, conversation_id: ConversationId) -> Row[Any]:
         n_messages = (

@@ -15,6 +15,7 @@ BotError
 ├── MessageNotFound        no message (or citation) of that id
 ├── AnswerInProgress       this conversation's previous answer is still being written
 ├── MessageRejected        empty, too long, or nothing but control characters
+├── LabelRejected          a label that the task does not have
 ├── CuratedAnswerNotFound  no curated answer of that id
 ├── CuratedAnswerRejected  a curated answer with an empty or too long part
 ├── AccessDenied           the token is not this conversation's
@@ -89,6 +90,10 @@ class AnswerInProgress(BotError):
 
 class MessageRejected(BotError):
     """The message is empty, too long, or nothing but control characters."""
+
+
+class LabelRejected(BotError):
+    """The label is none of its task's."""
 
 
 class SettingsError(BotError):

@@ -6,6 +6,7 @@ stores what comes out.
 """
 
 import contextlib
+import logging
 import secrets
 import threading
 import time
@@ -18,9 +19,15 @@ from bot.company import CompanyTexts
 from bot.conversations import ConversationStore
 from bot.curated_matching import CuratedMatch
 from bot.curated_reply import CuratedReplies
-from bot.dialogue.intent import detect_intent
-from bot.dialogue.language import detect_language, reply_language
-from bot.dialogue.policy import Decision, decide, decide_on_grounding, decide_with_evidence
+from bot.dialogue.asking import asking
+from bot.dialogue.language import reply_language
+from bot.dialogue.policy import (
+    Decision,
+    decide,
+    decide_on_grounding,
+    decide_with_evidence,
+    deserves_person,
+)
 from bot.dialogue.query import contextualize, is_follow_up
 from bot.events import Citations, Event, Status, Token
 from bot.grounding import Checked, Grounder
@@ -40,9 +47,12 @@ from bot.types import (
     Reason,
     Reply,
 )
+from bot.understanding import Analyzer, RuleAnalyzer
 from knowledge.cost import more_likely
 from knowledge.neighbors import ALONE, NeighborFinder
 from knowledge.types import DocumentId, DocumentVersion, Retrieval, ScoredChunk
+
+_log = logging.getLogger(__name__)
 
 #: The odds of strong evidence beside those that are just enough to answer from: on the development
 #: questions 0.18 beside 0.13, which is what 0.7 and 0.4 were before relevance was a probability.
@@ -77,6 +87,7 @@ class ChatParts:
     grounder: Grounder
     quoter: Quoter
     suggester: Suggester
+    analyzer: Analyzer
     curated: CuratedReplies | None = None
     neighbors: NeighborFinder | None = None  # None: passages are read alone
 
@@ -126,18 +137,26 @@ class ReplyFlow:
         self._generation = generation
 
     def draft(self, turn: Turn) -> Draft:
-        """Starts a draft with the analysis of the message."""
+        """Starts a draft with the analysis of the message, which mostly came with the turn."""
         started = time.perf_counter()
         default = turn.dialogue.language
-        analysis = analyze(turn.text, default)
+        analysis = turn.analysis or self.analyze(turn.text, default)
         language = reply_language(analysis.language, turn.text, default)
         draft = Draft(analysis, language, started)
-        draft.add("analyze", (time.perf_counter() - started) * 1000)
+        draft.add("analyze", turn.analyzed_ms or draft.elapsed_ms())
         return draft
+
+    def analyze(self, text: str, default: str) -> MessageAnalysis:
+        """Understands a message; an analyzer that fails must not cost the customer an answer."""
+        try:
+            return self._parts.analyzer.analyze(text, default_language=default)
+        except Exception:  # noqa: BLE001  # logged; the rules alone are enough to answer
+            _log.exception("the analyzer failed on a message of %d characters", len(text))
+            return RuleAnalyzer().analyze(text, default_language=default)
 
     def answer(self, turn: Turn, draft: Draft, stop: threading.Event) -> Iterator[Event]:
         """The reply flow; leaves the finished reply in the draft."""
-        decision = decide(draft.analysis, turn.dialogue.state)
+        decision = decide(draft.analysis, turn.dialogue.state, asking=asking(turn.text))
         if not decision.needs_evidence:
             yield from self._say(turn, draft, decision)
             return
@@ -148,7 +167,9 @@ class ReplyFlow:
             return
         yield Status("searching")
         retrieval = self._search(turn, draft)
-        decision = decide_with_evidence(retrieval.relevance, threshold=retrieval.threshold)
+        decision = decide_with_evidence(
+            draft.analysis, retrieval.relevance, threshold=retrieval.threshold
+        )
         if decision.action is not Action.ANSWER:
             yield from self._say(turn, draft, decision)
             return
@@ -260,12 +281,14 @@ class ReplyFlow:
         checked = self._parts.grounder.check(text, draft.query, hits)
         is_best_used = any(cited.chunk_id in best for cited in checked.citations)
         if checked.is_carried and is_best_used:
-            return checked, decide_on_grounding(True, has_quote=False)
+            return checked, decide_on_grounding(draft.analysis, is_carried=True, has_quote=False)
         strong = more_likely(retrieval.threshold, _STRONG)
         quoted = None
         if retrieval.relevance >= strong or not checked.is_evasive:
             quoted = self._parts.quoter.quote(draft.query, hits)
-        decision = decide_on_grounding(False, has_quote=quoted is not None)
+        decision = decide_on_grounding(
+            draft.analysis, is_carried=False, has_quote=quoted is not None
+        )
         if quoted is None:
             return checked, decision
         lead = self._parts.catalogue.text("chat.extract", draft.language)
@@ -280,6 +303,9 @@ class ReplyFlow:
                 "chat.handoff_pending", draft.language, contact=company.contact
             )
             text = f"{text}\n\n{pending}"
+        elif deserves_person(draft.analysis):
+            offer = self._parts.catalogue.text("chat.complaint_offer", draft.language)
+            text = f"{text}\n\n{offer}"
         if not draft.is_shown:
             yield Token(text)
         yield Citations(checked.citations)
@@ -346,11 +372,6 @@ class ReplyFlow:
             reason=decision.reason,
             handoff_offered=decision.offers_person,
         )
-
-
-def analyze(text: str, default: str) -> MessageAnalysis:
-    """Says what a message is; `default` (zh or en) is the language where it has no letters."""
-    return MessageAnalysis(detect_language(text, default), detect_intent(text))
 
 
 def _read(retrieval: Retrieval | None, prompt: Prompt) -> tuple[ScoredChunk, ...]:

@@ -47,6 +47,8 @@ def conversation_from(row: Row[Any]) -> Conversation:
         n_messages=row.n_messages,
         rating=row.rating,
         handoff_at=row.handoff_at,
+        priority=row.priority,
+        due_at=row.due_at,
         customer=row.customer,
     )
 
@@ -68,6 +70,7 @@ def message_from(row: Row[Any]) -> Message:
         prompt_sha256=row.prompt_sha256,
         feedback=feedback,
         is_superseded=row.superseded,
+        analysis=_own_analysis(row),
     )
 
 
@@ -107,6 +110,19 @@ def reply_columns(reply: Reply) -> JsonObject:
         "model": reply.model or None,
         "adapter": reply.adapter,
         "timings_ms": dict(reply.timings_ms),
+    }
+
+
+def analysis_columns(analysis: MessageAnalysis) -> JsonObject:
+    """Returns the columns of a customer's message that say what counts of its analysis.
+
+    A sentiment that nobody looked at is left open, which filters rely on.
+    """
+    sentiment, complaint = analysis.sentiment, analysis.complaint
+    return {
+        "intent": analysis.intent.label,
+        "sentiment": sentiment.label if sentiment.confidence else None,
+        "severity": complaint.severity if complaint.is_complaint else None,
     }
 
 
@@ -155,6 +171,12 @@ def analysis_from(stored: Mapping[str, Any]) -> MessageAnalysis:
         is_angry=stored.get("is_angry", False),
         intent_source=stored.get("intent_source", "rule"),
     )
+
+
+def _own_analysis(row: Row[Any]) -> MessageAnalysis | None:
+    """A customer message's own; a reply carries the one it answers."""
+    is_own = row.role == Role.CUSTOMER and row.analysis is not None
+    return analysis_from(row.analysis) if is_own else None
 
 
 def _prediction_from(stored: Mapping[str, Any]) -> Prediction:

@@ -88,6 +88,22 @@ class ChatSettings(_Group):
     checkpoint_s: float = Field(0.5, gt=0)  # how often a streamed text is saved
     recorded_searches: Positive = 20_000  # newest searches kept with all their candidates
 
+    show_analysis: bool = False  # language and intent under the customer's own messages
+    sla_minutes: str = "240,60,30,15"  # until a person answers, for severity 1 to 4
+
+    @property
+    def sla_by_severity(self) -> tuple[int, ...]:
+        """Minutes until a person should have answered, for severity 1 to 4."""
+        return tuple(int(part) for part in self.sla_minutes.split(","))
+
+    @field_validator("sla_minutes")
+    @classmethod
+    def _check_sla(cls, value: str) -> str:
+        parts = [part.strip() for part in value.split(",")]
+        if len(parts) != 4 or not all(part.isdecimal() and 0 < int(part) < 10**6 for part in parts):
+            raise ValueError(f"must be four numbers of minutes like 240,60,30,15; got {value!r}")
+        return ",".join(parts)
+
     @field_validator("relevance_threshold", mode="before")
     @classmethod
     def _empty_is_none(cls, value: object) -> object:

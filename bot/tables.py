@@ -32,6 +32,8 @@ class ConversationRow(Base):
     rating: Mapped[int | None] = mapped_column(Integer)
     rating_comment: Mapped[str | None] = mapped_column(Text)
     handoff_at: Mapped[datetime | None] = mapped_column(UtcDateTime())
+    priority: Mapped[int | None] = mapped_column(Integer)  # worst severity, 1 to 4
+    due_at: Mapped[datetime | None] = mapped_column(UtcDateTime())  # a person should have answered
     created_at: Mapped[datetime] = mapped_column(UtcDateTime(), index=True)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime())
 
@@ -58,6 +60,10 @@ class MessageRow(Base):
     action: Mapped[str | None] = mapped_column(String(16), index=True)
     reason: Mapped[str | None] = mapped_column(String(32))
     analysis: Mapped[dict[str, object] | None] = mapped_column(JSON)
+    # What counts of a customer's message, a person's correction before the analysis.
+    intent: Mapped[str | None] = mapped_column(String(64))
+    sentiment: Mapped[str | None] = mapped_column(String(16))
+    severity: Mapped[int | None] = mapped_column(Integer)
     query: Mapped[str | None] = mapped_column(Text)
     citations: Mapped[list[dict[str, object]] | None] = mapped_column(JSON)
     grounding: Mapped[dict[str, object] | None] = mapped_column(JSON)
@@ -116,6 +122,24 @@ class FeedbackRow(Base):
     reason: Mapped[str | None] = mapped_column(String(32))
     comment: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime())
+
+
+class LabelCorrectionRow(Base):
+    """A label that a person overwrote; the newest of a message and task is in force."""
+
+    __tablename__ = "label_corrections"
+    __table_args__ = (
+        Index("ix_label_corrections_message_task", "message_id", "task"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    message_id: Mapped[str] = mapped_column(ForeignKey("messages.id", ondelete="CASCADE"))
+    task: Mapped[str] = mapped_column(String(16))
+    old_label: Mapped[str | None] = mapped_column(String(64))  # None: none was known
+    new_label: Mapped[str] = mapped_column(String(64))
+    author: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime] = mapped_column(UtcDateTime(), index=True)
 
 
 class UserRow(Base):

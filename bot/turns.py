@@ -7,6 +7,7 @@
 """
 
 import contextlib
+import dataclasses
 import secrets
 import threading
 from collections.abc import Callable, Mapping
@@ -31,13 +32,16 @@ from sqlalchemy.orm import aliased
 from bot.dialogue.state import DialogueState, Exchange
 from bot.document_uses import record_uses
 from bot.errors import AnswerInProgress, ConversationNotFound, MessageNotFound
+from bot.priority import ORDINARY, SlaMinutes
+from bot.priority_rows import raise_priority
 from bot.recorded import SearchRecord, record_search
-from bot.rows import reply_columns, reply_from
+from bot.rows import analysis_columns, analysis_from, reply_columns, reply_from
 from bot.tables import ConversationRow, MessageRow
 from bot.types import (
     Action,
     ConversationId,
     ConversationState,
+    MessageAnalysis,
     MessageId,
     MessageStatus,
     Reply,
@@ -57,10 +61,22 @@ class Turn:
     customer_message_id: MessageId
     text: str
     dialogue: DialogueState
+    analysis: MessageAnalysis | None = None  # None for what was stored before there were any
+    analyzed_ms: float = 0.0  # what that took
     reply_id: MessageId | None = None
     supersedes: MessageId | None = None
     is_variation: bool = False  # asked for another answer to the same question
     replay: Reply | None = None  # the stored answer to a repeated client_id
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A customer's message as it arrives, in normal form, with what was understood of it."""
+
+    text: str
+    analysis: MessageAnalysis
+    client_id: str | None = None
+    analyzed_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +95,9 @@ class TurnResult:
 class TurnStore:
     """Rows of turns; each method is one transaction."""
 
-    def __init__(self, engine: Engine, *, history_turns: int) -> None:
+    def __init__(self, engine: Engine, *, history_turns: int, sla_minutes: SlaMinutes) -> None:
         self._engine = engine
+        self._sla_minutes = sla_minutes
         self._history_turns = history_turns
         # SQLite has one writer; threads that wait here are woken at once, while its own wait
         # sleeps ever longer. Other processes still meet in SQLite.
@@ -91,25 +108,24 @@ class TurnStore:
     def open(
         self,
         conversation_id: ConversationId,
-        text: str,
+        incoming: Incoming,
         *,
-        client_id: str | None,
         answers: Callable[[ConversationState], bool],
     ) -> Turn:
         """Stores the customer's message and reserves the answer.
 
         Args:
             conversation_id: whose turn it is.
-            text: the message in normal form.
-            client_id: repeating one returns the stored answer as `replay`.
+            incoming: the message; repeating a `client_id` returns the stored answer as `replay`.
             answers: says whether the bot answers in a state; may raise to refuse the message.
 
         Raises:
             ConversationNotFound: no such conversation.
             AnswerInProgress: its previous answer is still being written.
         """
+        client_id = incoming.client_id
         with self._writing, self._engine.begin() as connection:
-            conversation = _lock(connection, conversation_id, title=text[:_TITLE_CHARS])
+            conversation = _lock(connection, conversation_id, title=incoming.text[:_TITLE_CHARS])
             rows = self._recent(connection, conversation_id, client_id)
             repeated = next((row for row in rows if client_id and row.client_id == client_id), None)
             _close_abandoned(connection, rows)
@@ -119,8 +135,19 @@ class TurnStore:
                 return _repeat(connection, conversation_id, repeated, dialogue)
             state = ConversationState(conversation.state)
             is_answered = answers(state)
-            ids = _insert_turn(connection, conversation_id, rows, (text, client_id, is_answered))
-        return Turn(conversation_id, ids[0], text, _dialogue(conversation, rows), ids[1])
+            ids = _insert_turn(connection, conversation_id, rows, (incoming, is_answered))
+            severity = analysis_columns(incoming.analysis)["severity"]
+            raise_priority(connection, conversation, severity, self._sla_minutes)
+        dialogue = _dialogue(conversation, rows)
+        return Turn(
+            conversation_id,
+            ids[0],
+            incoming.text,
+            dialogue,
+            incoming.analysis,
+            incoming.analyzed_ms,
+            ids[1],
+        )
 
     def reopen(self, message_id: MessageId) -> Turn:
         """Reserves another answer to the question that `message_id` answered, in its place.
@@ -134,10 +161,11 @@ class TurnStore:
             conversation = _lock(connection, ConversationId(old.conversation_id))
             if conversation.state == ConversationState.PERSON:  # the bot is silent: no empty text
                 raise MessageNotFound("A person answers this conversation now; ask them instead.")
+            columns: list[Any] = [
+                MessageRow.id, MessageRow.text, MessageRow.ordinal, MessageRow.analysis
+            ]  # fmt: skip
             asked = connection.execute(
-                select(MessageRow.id, MessageRow.text, MessageRow.ordinal).where(
-                    MessageRow.id == old.replies_to
-                )
+                select(*columns).where(MessageRow.id == old.replies_to)
             ).one()
             rows = self._recent(connection, old.conversation_id, None, up_to=asked.ordinal)
             _close_abandoned(connection, rows)
@@ -150,7 +178,8 @@ class TurnStore:
             MessageId(asked.id),
             asked.text,
             _dialogue(conversation, earlier),
-            MessageId(reply_id),
+            _stored_analysis(asked),
+            reply_id=MessageId(reply_id),
             supersedes=message_id,
             is_variation=True,
         )
@@ -190,7 +219,11 @@ class TurnStore:
                     .where(MessageRow.id == turn.supersedes)
                     .values(superseded=is_complete)
                 )
-            _leave_conversation(connection, turn.conversation_id, turn.dialogue.state, result.state)
+            before = turn.dialogue.state
+            _leave_conversation(connection, turn.conversation_id, before, result.state)
+            if result.state is ConversationState.QUEUED and before is not result.state:
+                conversation = _lock(connection, turn.conversation_id)
+                raise_priority(connection, conversation, ORDINARY, self._sla_minutes)
             for note in result.notes:
                 _insert_system(connection, turn.conversation_id, note)
 
@@ -224,6 +257,7 @@ class TurnStore:
                     ConversationState(conversation.state),
                     ConversationState.QUEUED,
                 )
+                raise_priority(connection, conversation, ORDINARY, self._sla_minutes)
             return _insert_system(connection, conversation_id, note)
 
     def _recent(
@@ -257,7 +291,7 @@ class TurnStore:
         columns = (
             MessageRow.id, MessageRow.ordinal, MessageRow.role, MessageRow.text, MessageRow.status,
             MessageRow.client_id, MessageRow.replies_to, MessageRow.query, MessageRow.action,
-            MessageRow.updated_at,
+            MessageRow.updated_at, MessageRow.analysis,
         )  # fmt: skip
         query = (
             select(*columns)
@@ -269,8 +303,12 @@ class TurnStore:
 
 def _lock(
     connection: Connection, conversation_id: ConversationId, *, title: str | None = None
-) -> Row[str, str]:
+) -> Row[Any]:
     """Takes the write lock on a conversation first, so that two processes take turns."""
+    columns: list[Any] = [
+        ConversationRow.id, ConversationRow.state, ConversationRow.language,
+        ConversationRow.priority, ConversationRow.due_at,
+    ]  # fmt: skip
     values: dict[str, object] = {"updated_at": _now()}
     if title is not None:
         values["title"] = func.coalesce(func.nullif(ConversationRow.title, ""), title)
@@ -278,11 +316,15 @@ def _lock(
         update(ConversationRow)
         .where(ConversationRow.id == conversation_id)
         .values(**values)
-        .returning(ConversationRow.state, ConversationRow.language)
+        .returning(*columns)
     ).one_or_none()
     if row is None:
         raise ConversationNotFound(f"There is no conversation {conversation_id!r}.")
     return row
+
+
+def _stored_analysis(asked: Row[Any]) -> MessageAnalysis | None:
+    return None if asked.analysis is None else analysis_from(asked.analysis)
 
 
 def _close_abandoned(connection: Connection, rows: list[Row[Any]]) -> None:
@@ -314,7 +356,7 @@ def _repeat(
     dialogue: DialogueState,
 ) -> Turn:
     """Finds the answer to a message sent before; a failed or cut one is written again."""
-    turn = Turn(conversation_id, MessageId(asked.id), asked.text, dialogue)
+    turn = Turn(conversation_id, MessageId(asked.id), asked.text, dialogue, _stored_analysis(asked))
     answer = connection.execute(
         select(MessageRow.__table__)
         .where(MessageRow.replies_to == asked.id, ~MessageRow.superseded)
@@ -335,9 +377,9 @@ def _insert_turn(
     connection: Connection,
     conversation_id: ConversationId,
     rows: list[Row[Any]],
-    message: tuple[str, str | None, bool],
+    message: tuple[Incoming, bool],
 ) -> tuple[MessageId, MessageId | None]:
-    text, client_id, is_answered = message
+    incoming, is_answered = message
     ordinal = max((row.ordinal for row in rows), default=0) + 1
     asked_id, reply_id = _new_id(), _new_id()
     answer = _bot_values(conversation_id, asked_id, ordinal + 1)
@@ -346,13 +388,16 @@ def _insert_turn(
         "id": asked_id,
         "ordinal": ordinal,
         "role": Role.CUSTOMER,
-        "text": text,
+        "text": incoming.text,
         "status": MessageStatus.COMPLETE,
-        "client_id": client_id,
+        "client_id": incoming.client_id,
         "replies_to": None,
+        "analysis": dataclasses.asdict(incoming.analysis),
+        **analysis_columns(incoming.analysis),
     }
-    new = [asked, {**answer, "id": reply_id}] if is_answered else [asked]
-    connection.execute(insert(MessageRow), new)
+    connection.execute(insert(MessageRow), asked)
+    if is_answered:
+        connection.execute(insert(MessageRow), {**answer, "id": reply_id})
     return asked_id, reply_id if is_answered else None
 
 
@@ -422,7 +467,7 @@ def _bot_message(connection: Connection, message_id: MessageId) -> Row[str, str 
     return row
 
 
-def _dialogue(conversation: Row[str, str], rows: list[Row[Any]]) -> DialogueState:
+def _dialogue(conversation: Row[Any], rows: list[Row[Any]]) -> DialogueState:
     """Pairs each question with its newest answer."""
     answers = {row.replies_to: row for row in rows if row.role == Role.BOT and row.action}
     history = tuple(

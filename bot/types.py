@@ -188,6 +188,7 @@ class Message:
     prompt_sha256: str | None = None
     feedback: tuple[str, str | None, str | None] | None = None  # value, reason, comment
     is_superseded: bool = False  # another answer stands in its place; staff only
+    analysis: MessageAnalysis | None = None  # the customer's; None for what was never analysed
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,4 +204,6 @@ class Conversation:
     n_messages: int = 0
     rating: int | None = None
     handoff_at: datetime | None = None
+    priority: int | None = None  # worst severity so far, 1 to 4; None: no hurry
+    due_at: datetime | None = None  # when a person should have answered
     customer: Mapping[str, object] | None = None

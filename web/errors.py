@@ -68,6 +68,7 @@ KINDS: dict[type[Exception], str] = {
     bot.ConversationNotFound: "conversation_not_found",
     bot.CuratedAnswerNotFound: "not_found",
     bot.CuratedAnswerRejected: "invalid",
+    bot.LabelRejected: "invalid",
     bot.LoginFailed: "login_failed",
     bot.LoginLocked: "login_locked",
     bot.MessageNotFound: "message_not_found",

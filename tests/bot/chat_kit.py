@@ -18,6 +18,7 @@ from bot.settings import ChatSettings
 from bot.suggestions import Suggester
 from bot.turns import TurnStore
 from bot.types import ConversationId, Reply
+from bot.understanding import Analyzer, RuleAnalyzer
 from knowledge.claims import words
 from knowledge.errors import DocumentNotFound
 from knowledge.neighbors import NeighborFinder
@@ -112,12 +113,17 @@ class Shop:
 
     max_new_tokens: int = 20_000
     neighbors: NeighborFinder | None = None
+    analyzer: Analyzer = field(default_factory=RuleAnalyzer)
 
     def __post_init__(self) -> None:
         catalogue = load_catalogue()
         self.retriever = WordRetriever(self.texts)
         self.conversations = ConversationStore(self.engine)
-        self.turns = TurnStore(self.engine, history_turns=self.settings.history_turns)
+        self.turns = TurnStore(
+            self.engine,
+            history_turns=self.settings.history_turns,
+            sla_minutes=self.settings.sla_by_severity,
+        )
         self.company = CompanyTexts(self.engine, catalogue)
         parts = ChatParts(
             model=self.model,
@@ -135,6 +141,7 @@ class Shop:
             grounder=Grounder(embed=None),
             quoter=Quoter(meaning=None),
             suggester=Suggester(self.retriever, remember_s=60.0, limit=3),
+            analyzer=self.analyzer,
             neighbors=self.neighbors,
         )
         self.chat = ChatService(

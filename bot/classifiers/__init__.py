@@ -1,0 +1,1 @@
+"""Trained heads over frozen embeddings: what they may say, training, running and judging them."""
