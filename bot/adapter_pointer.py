@@ -1,4 +1,4 @@
-"""The file that says which adapter is in force: `adapters/current.json`.
+"""The file that says which folder beside it is in force: `adapters/current.json` and the like.
 
 It is replaced whole, so a reader finds the old state or the new one, also after a crash. A folder
 without it has nothing promoted: the settings decide.
@@ -84,8 +84,8 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-def read_pointer(directory: Path) -> Pointer:
-    """Returns the pointer; the empty one where nothing was ever promoted.
+def read_pointer(directory: Path, *, what: str = "adapter") -> Pointer:
+    """Returns the pointer; the empty one where nothing was ever promoted. `what` is for messages.
 
     Raises:
         PointerDamaged: there is a file, but it is not one of ours.
@@ -98,8 +98,8 @@ def read_pointer(directory: Path) -> Pointer:
         return Pointer()
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise PointerDamaged(
-            f"{file} does not say which adapter is in force ({type(error).__name__}). "
-            "Promote an adapter to write it anew, or delete it to have the settings decide."
+            f"{file} does not say which {what} is in force ({type(error).__name__}). "
+            "Promote one to write it anew, or delete it to go back to the default."
         ) from error
 
 

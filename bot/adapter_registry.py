@@ -8,13 +8,10 @@ import logging
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from bot.adapter_pointer import (
     POINTER,
@@ -27,6 +24,7 @@ from bot.adapter_pointer import (
     write_pointer,
 )
 from bot.errors import AdapterChangeRefused, AdapterNotFound, AdapterRejected, PointerDamaged
+from bot.folder_lock import WORK, changing
 from bot.llm.adapter_files import (
     CONFIG,
     TENSORS,
@@ -36,9 +34,6 @@ from bot.llm.adapter_files import (
 )
 
 _log = logging.getLogger(__name__)
-_WORK = ".work-"
-_LOCK = ".lock"
-_LOCK_S = 30.0
 _COPIED = (CONFIG, TENSORS, "manifest.json", "README.md")
 _MAX_REASON = 500
 
@@ -146,7 +141,7 @@ class AdapterRegistry:
         if not source.is_dir():
             raise AdapterRejected(f"Expected a folder, found none at {source}.")
         with self._changing():
-            work = self._directory / f"{_WORK}{uuid.uuid4().hex}"
+            work = self._directory / f"{WORK}{uuid.uuid4().hex}"
             try:
                 self._fits(source)  # before the copying, so that messages name the user's folder
                 _copy(source, work)
@@ -276,24 +271,8 @@ class AdapterRegistry:
             _log.warning("%s It is kept as %s.", error, kept)
             return Pointer()
 
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        """Lets one writer in at a time, and clears away what a killed one left."""
-        try:
-            self._directory.mkdir(parents=True, exist_ok=True)
-            with FileLock(self._directory / _LOCK, timeout=_LOCK_S, mode=0o600):
-                for left in self._directory.glob(f"{_WORK}*"):
-                    shutil.rmtree(left) if left.is_dir() else left.unlink()
-                yield
-        except Timeout as error:
-            raise AdapterChangeRefused(
-                f"Another process is changing the adapters in {self._directory}; try again later."
-            ) from error
-        except OSError as error:
-            raise AdapterChangeRefused(
-                f"Cannot change the adapters in {self._directory}: {error.strerror or error}. "
-                "Check the disk's space and the folder's rights; nothing has changed."
-            ) from error
+    def _changing(self) -> AbstractContextManager[None]:
+        return changing(self._directory, what="the adapters", refused=AdapterChangeRefused)
 
 
 def _copy(source: Path, work: Path) -> None:

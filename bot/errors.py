@@ -11,6 +11,10 @@ BotError
 ├── AdapterNotFound        no registered adapter of that name
 ├── AdapterChangeRefused   the adapter in force cannot be changed now
 │   └── PointerDamaged     the file that says which adapter is in force cannot be read
+├── HeadNotFound           no retrained head of that name
+├── HeadChangeRefused      the head in force cannot be changed so, or not now
+├── IntentNotFound         no intent of the company of that key
+├── IntentRejected         an intent or an example that cannot be kept so
 ├── ConversationNotFound   no conversation of that id
 ├── MessageNotFound        no message (or citation) of that id
 ├── AnswerInProgress       this conversation's previous answer is still being written
@@ -74,6 +78,22 @@ class AdapterChangeRefused(BotError):
 
 class PointerDamaged(AdapterChangeRefused):
     """The file that says which adapter is in force cannot be read."""
+
+
+class HeadNotFound(BotError):
+    """There is no retrained head of that name."""
+
+
+class HeadChangeRefused(BotError):
+    """The head in force cannot be changed so, or not now."""
+
+
+class IntentNotFound(BotError):
+    """The company has no intent of that key."""
+
+
+class IntentRejected(BotError):
+    """An intent or an example that cannot be kept so; the message says what is wrong."""
 
 
 class ConversationNotFound(BotError):

@@ -240,3 +240,33 @@ class CuratedHitRow(Base):
     similarity: Mapped[float] = mapped_column(Float)
     conversation_id: Mapped[str] = mapped_column(String(32))
     message_id: Mapped[str] = mapped_column(String(32))
+
+
+class IntentRow(Base):
+    """An intent that the company added to the default ones."""
+
+    __tablename__ = "intents"
+
+    key: Mapped[str] = mapped_column(String(48), primary_key=True)
+    name_zh: Mapped[str] = mapped_column(String(80), default="")
+    name_en: Mapped[str] = mapped_column(String(80), default="")
+    description_zh: Mapped[str] = mapped_column(Text, default="")
+    description_en: Mapped[str] = mapped_column(Text, default="")
+    enabled: Mapped[bool] = mapped_column(default=True)
+    author: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime())
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime())
+
+
+class IntentExampleRow(Base):
+    """A message as a customer would write it, of one intent."""
+
+    __tablename__ = "intent_examples"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    intent_key: Mapped[str] = mapped_column(
+        ForeignKey("intents.key", ondelete="CASCADE"), index=True
+    )
+    language: Mapped[str] = mapped_column(String(8))
+    text: Mapped[str] = mapped_column(Text)
