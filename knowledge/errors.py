@@ -14,6 +14,7 @@ KnowledgeError
 ├── JobNotFound           no job of that id
 ├── IndexMismatch         the index on disk was built by another embedder or format
 ├── IndexLocked           another process is writing this index
+├── StepFailed            a job of a kind that this package does not know could not be done
 ├── QuestionsRejected     the questions of an evaluation cannot be used
 ├── EmbedderUnavailable   the embedding model cannot be loaded
 ├── RerankerUnavailable   the reranking model cannot be loaded
@@ -121,6 +122,10 @@ class ArchiveRejected(KnowledgeError):
 
 class ConflictNotFound(KnowledgeError):
     """There is no contradiction of that id."""
+
+
+class StepFailed(KnowledgeError):
+    """A job's step, given by another package, could not be done; the message says why."""
 
 
 class QuestionsRejected(KnowledgeError):

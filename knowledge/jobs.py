@@ -22,6 +22,8 @@ REBUILD = "rebuild"
 SYNC = "sync"
 EVALUATE = "evaluate"
 CONFLICTS = "conflicts"
+CHECK_INTENTS = "check_intents"
+TRAIN_INTENTS = "train_intents"
 
 #: The stage of a job whose file was not taken in, as its upload asked for.
 SKIPPED = "skipped"

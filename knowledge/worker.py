@@ -1,7 +1,7 @@
 """Carries out background jobs and survives whatever a file or a web site does to it.
 
-One job at a time is embedded and, beside it, one web source fetched, one evaluation made and one
-search for contradictions.
+One job at a time is embedded and, beside it, one web source fetched, one evaluation made, one
+search for contradictions and one training on messages.
 """
 
 import logging
@@ -20,7 +20,18 @@ from knowledge.embedding import Embedder
 from knowledge.errors import DuplicateText, KnowledgeError
 from knowledge.ingest_job import ingest
 from knowledge.job_run import IngestionOptions, JobRun, WorkerStopping
-from knowledge.jobs import CONFLICTS, EVALUATE, INGEST, REBUILD, SYNC, Claim, JobLost, JobStore
+from knowledge.jobs import (
+    CHECK_INTENTS,
+    CONFLICTS,
+    EVALUATE,
+    INGEST,
+    REBUILD,
+    SYNC,
+    TRAIN_INTENTS,
+    Claim,
+    JobLost,
+    JobStore,
+)
 from knowledge.processes import is_alive, process_name
 from knowledge.rebuild_job import rebuild
 from knowledge.search_indexes import SearchIndexes
@@ -33,12 +44,13 @@ _POLL_S = 0.3
 _HEARTBEAT_S = 1.0
 _LOOK_FOR_DUE_S = 5.0
 #: Each is worked off by a thread of its own: waiting for other people's servers, embedding,
-#: searching, and comparing passages, which may take an hour.
+#: searching, comparing passages, which may take an hour, and training on messages.
 _LINES = (
     frozenset({INGEST, REBUILD}),
     frozenset({SYNC}),
     frozenset({EVALUATE}),
     frozenset({CONFLICTS}),
+    frozenset({CHECK_INTENTS, TRAIN_INTENTS}),
 )
 
 

@@ -7,6 +7,7 @@ server follows, see `bot.classifiers.served_heads`.
 
 import json
 import logging
+import shutil
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -53,6 +54,12 @@ class Comparison:
     labels: Mapping[str, tuple[float | None, float]]
     fallen: tuple[str, ...]
 
+    @property
+    def is_better(self) -> bool:
+        """True when no label fell and either there is a new one or the whole did not fall."""
+        has_new = any(before is None for before, _ in self.labels.values())
+        return not self.fallen and (has_new or self.after >= self.before)
+
 
 @dataclass(frozen=True, slots=True)
 class HeadRecord:
@@ -78,7 +85,7 @@ class RegisteredHead:
 class HeadChange:
     """A change of what serves, for the audit; `name` is None for the head that ships."""
 
-    action: str  # promote or rollback
+    action: str  # promote, rollback or discard
     task: str
     name: str | None
     by: str
@@ -189,6 +196,21 @@ class HeadRegistry:
             write_pointer(self._folder(task), pointer)
         self._on_change(HeadChange("promote", task, name, by, reason if doubt else ""))
 
+    def discard(self, task: str, name: str, *, by: str) -> None:
+        """Deletes a head that does not serve.
+
+        Raises:
+            HeadNotFound: there is none of that name.
+            HeadChangeRefused: it serves.
+        """
+        if self.get(task, name).serves:
+            raise HeadChangeRefused(f"The head {name!r} serves; go back to another one first.")
+        with self._changing(task):
+            work = self._folder(task) / f"{WORK}{uuid.uuid4().hex}"
+            (self._folder(task) / name).rename(work)  # in one step, so that nobody finds a part
+            shutil.rmtree(work)
+        self._on_change(HeadChange("discard", task, name, by))
+
     def rollback(self, task: str, *, by: str) -> str | None:
         """Puts in force what served before and returns its name, None for the one that ships.
 
@@ -224,6 +246,8 @@ class HeadRegistry:
             return f"The head {head.name!r} was compared with one that does not serve any more."
         if comparison.fallen:
             return f"The head {head.name!r} is worse at {', '.join(comparison.fallen)[:200]}."
+        if not comparison.is_better:
+            return f"The head {head.name!r} is worse on the whole."
         return ""
 
     def _try(self, task: str, name: str) -> None:

@@ -1,0 +1,112 @@
+"""The jobs of intents: embed what is to be compared, or retrain the head and put it in force.
+
+The new head serves by itself only where no label lost more than is allowed; else it is kept with
+its report for a person to force or discard. A job that is cancelled before that keeps nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from bot.classifiers.intents import Example, IntentStore
+from bot.classifiers.registry import HeadRecord, HeadRegistry
+from bot.classifiers.remembered import RememberedEmbedder
+from bot.classifiers.renewal import IntentLearning, Material, ServingHead, renew
+from bot.errors import BotError
+from knowledge.errors import StepFailed
+from knowledge.job_run import JobRun, SteadyProgress
+from knowledge.jobs import CHECK_INTENTS, TRAIN_INTENTS, JobStore, succeed
+from knowledge.types import JobId, JobState
+
+INTENT = "intent"
+_EMBEDDING_SHARE = 0.5
+_OPEN = (JobState.QUEUED, JobState.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Corrections:
+    """How corrected labels are read, and marked when a head has learned from them."""
+
+    read: Callable[[], Sequence[tuple[str, Example]]]  # with the correction's id
+    mark: Callable[[Sequence[str], str], None]  # ids, the head's name
+
+
+NO_CORRECTIONS = Corrections(read=lambda: (), mark=lambda ids, name: None)
+
+
+@dataclass(frozen=True, slots=True)
+class RenewalStep:
+    """Carries out jobs of both kinds.
+
+    Args:
+        intents: The company's own.
+        registry: Where the head is kept and put in force.
+        learning: Trains and reads heads.
+        embedder: Remembers what it embedded, so that a second training is quick.
+        corrections: What agents corrected.
+    """
+
+    intents: IntentStore
+    registry: HeadRegistry
+    learning: IntentLearning
+    embedder: RememberedEmbedder
+    corrections: Corrections = NO_CORRECTIONS
+
+    def __call__(self, run: JobRun) -> None:
+        """Embeds what is new and, unless only that was asked for, trains.
+
+        Raises:
+            StepFailed: the examples cannot be learned from, or the head cannot be kept.
+            JobLost: the job was cancelled or taken over.
+            WorkerStopping: the process is shutting down.
+        """
+        try:
+            self._embed(run)
+            if run.claim.job.kind == TRAIN_INTENTS:
+                self._train(run)
+        except (BotError, ValueError) as error:
+            raise StepFailed(str(error)) from error
+        with Session(run.engine) as session, session.begin():
+            succeed(session, run.claim)
+
+    def _embed(self, run: JobRun) -> None:
+        material = Material(self.intents.list())
+        texts = [*self.learning.shipped(), *self.learning.held_out(), *material.judged()]
+        steady = SteadyProgress(run, "embedding")
+        self.embedder.embed_in_steps(
+            [example.text for example in texts],
+            on_step=lambda share: steady(share * _EMBEDDING_SHARE),
+        )
+
+    def _train(self, run: JobRun) -> None:
+        by = str(run.claim.payload.get("by", ""))
+        corrections = self.corrections.read()
+        material = Material(self.intents.list(), [example for _, example in corrections])
+        name = self.registry.serving_name(INTENT)
+        record = self.registry.get(INTENT, name).record if name else None
+        serving = ServingHead(self.registry.serving(INTENT), name, record)
+        steady = SteadyProgress(run, "training")
+        renewed = renew(
+            self.learning,
+            material,
+            serving=serving,
+            on_step=lambda share: steady(_EMBEDDING_SHARE + share * (1 - _EMBEDDING_SHARE)),
+        )
+        run.report("saving", 0.99)
+        lineage = {**renewed.lineage, "job": run.claim.job.id}
+        record = HeadRecord(by, lineage, renewed.comparison)
+        saved = self.registry.save(INTENT, renewed.model.save, record=record)
+        self.corrections.mark([number for number, _ in corrections], saved)
+        if renewed.comparison is None or renewed.comparison.is_better:
+            reason = "" if renewed.comparison else "there was no head before"
+            self.registry.promote(INTENT, saved, by=by, reason=reason)
+
+
+def queue_intents(jobs: JobStore, *, by: str, train: bool) -> JobId:
+    """Queues a training, or only what comes before it, unless one has not ended yet."""
+    kind = TRAIN_INTENTS if train else CHECK_INTENTS
+    for job in jobs.newest(kind, limit=1):
+        if job.state in _OPEN:
+            return job.id
+    return jobs.add(kind, {"by": by})
