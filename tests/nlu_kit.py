@@ -7,15 +7,11 @@ from pathlib import Path
 
 from bot.classifiers.intents import Example
 
+WORDS = ("now", "today", "please", "again", "friend", "shop")
 SHIPPED = [
-    *(Example(f"where is my parcel {word}", "delivery") for word in ("now", "today", "please")),
-    *(Example(f"give me the money back {word}", "refund") for word in ("now", "today", "please")),
-    *(Example(f"hello {word}", "greeting") for word in ("there", "shop", "you")),
-]
-HELD_OUT = [
-    Example("where is the parcel", "delivery"),
-    Example("the money back", "refund"),
-    Example("hello hello", "greeting"),
+    *(Example(f"where is my parcel {word}", "delivery") for word in WORDS),
+    *(Example(f"give me the money back {word}", "refund") for word in WORDS),
+    *(Example(f"hello {word}", "greeting") for word in WORDS),
 ]
 
 
@@ -41,7 +37,8 @@ class WordModel:
 
 
 class WordLearning:
-    """Trains `WordModel`s; `spoil` names a label that new heads forget; `error` makes it fail."""
+    """Trains `WordModel`s; `spoil` names a label that is forgotten where there are others beside
+    the shipped ones; `error` makes training fail."""
 
     def __init__(self) -> None:
         self.spoil: str | None = None
@@ -51,18 +48,16 @@ class WordLearning:
     def shipped(self) -> Sequence[Example]:
         return SHIPPED
 
-    def held_out(self) -> Sequence[Example]:
-        return HELD_OUT
-
     def fit(self, examples: Sequence[Example], *, on_step: Callable[[float], None]) -> WordModel:
         on_step(0.0)
         if self.error is not None:
             raise self.error
         self.fitted.append(list(examples))
+        is_spoilt = {e.label for e in examples} - {e.label for e in SHIPPED}
         votes: dict[str, Counter[str]] = defaultdict(Counter)
         for example in examples:
             for word in example.text.lower().split():
-                if example.label != self.spoil:
+                if not is_spoilt or example.label != self.spoil:
                     votes[word][example.label] += 1
         shares = {
             word: {label: n / counts.total() for label, n in counts.items()}

@@ -12,10 +12,10 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A held-out message: its label and what both heads say; `old` None where it cannot tell."""
+    """A message: its label and what two heads say that have not seen it."""
 
     label: str
-    old: str | None
+    old: str
     new: str
 
 
@@ -28,14 +28,14 @@ def compare(
     intent's messages, which the old head cannot get right, count against neither.
 
     Args:
-        judged: what both heads say of the held-out messages.
+        judged: what both heads say of the messages.
         old_labels: the labels that the old head knows.
         against: the old head's name.
     """
     known = frozenset(old_labels)
-    common = [one for one in judged if one.label in known and one.old is not None]
+    common = [one for one in judged if one.label in known]
     truth = [one.label for one in common]
-    before = f1_by_label(truth, [one.old or "" for one in common])
+    before = f1_by_label(truth, [one.old for one in common])
     after = f1_by_label(truth, [one.new for one in common])
     news = f1_by_label([one.label for one in judged], [one.new for one in judged])
     labels: dict[str, tuple[float | None, float]] = {

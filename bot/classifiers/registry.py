@@ -40,7 +40,7 @@ class Comparison:
 
     Attributes:
         against: the old one's name; None for the one that ships.
-        n: held-out messages.
+        n: messages, each judged by a head that has not seen it.
         before: the old head's macro F1 over the labels that both know, in [0, 1].
         after: the new head's.
         labels: F1 before and after of each label; None before where the old does not know it.
@@ -158,7 +158,7 @@ class HeadRegistry:
             record: kept beside it.
         """
         folder = self._folder(task)
-        name = f"{record.created_at:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+        name = f"{record.created_at:%Y%m%d-%H%M%S-%f}-{uuid.uuid4().hex[:4]}"
         with self._changing(task):
             work = folder / f"{WORK}{uuid.uuid4().hex}"
             work.mkdir()

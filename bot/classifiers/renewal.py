@@ -1,8 +1,9 @@
 """Retrains the intent head with the company's own intents and compares it with the one in service.
 
-What ships is always learned again, so no default intent is lost. The company's examples are judged
-by cross-validation: each is predicted by a head that has not seen it. Its predictions are kept with
-the head, so that the next renewal compares on the same footing.
+What ships is always learned again, so no default intent is lost. The comparison is made by
+cross-validation, so that every message is judged by a head that has not seen it and yet all are
+learned from in the end. What was said of each is kept with the head, by the text's hash, so that
+the next renewal compares on the same footing; for the head that ships it is found out anew.
 """
 
 import hashlib
@@ -44,9 +45,6 @@ class IntentLearning(Protocol):
     def shipped(self) -> Sequence[Example]:
         """Returns the examples that ship, to learn from."""
 
-    def held_out(self) -> Sequence[Example]:
-        """Returns the examples that ship for comparing; no head learns from them."""
-
     def fit(self, examples: Sequence[Example], *, on_step: Step) -> LabelModel:
         """Trains a head; `on_step` is told the share in [0, 1] and may raise to end it."""
 
@@ -75,8 +73,8 @@ class Material:
     intents: Sequence[CompanyIntent]
     corrected: Sequence[Example] = ()
 
-    def judged(self) -> Sequence[Example]:
-        """Returns the examples that are learned from and judged by cross-validation."""
+    def own(self) -> Sequence[Example]:
+        """Returns the examples of its intents."""
         return [
             Example(text, intent.key)
             for intent in self.intents
@@ -107,65 +105,98 @@ def renew(
     learning: IntentLearning, material: Material, *, serving: ServingHead, on_step: Step
 ) -> Renewed:
     """Trains a head on all there is and compares it with the one in service."""
-    own = material.judged()
-    fixed = _fixed(learning.shipped(), material, own)
-    n_fits = (_N_FOLDS if own else 0) + 1
-
-    def fit(examples: Sequence[Example], number: int) -> LabelModel:
-        return learning.fit(examples, on_step=lambda share: on_step((number + share) / n_fits))
-
-    validated: dict[str, str] = {}  # by the text's hash
-    for fold in range(n_fits - 1):
-        inside = [example for example in own if _fold(example.text) == fold]
-        if inside:
-            rest = [example for example in own if _fold(example.text) != fold]
-            said = fit([*fixed, *rest], fold).predict([example.text for example in inside])
-            validated |= {_hash(e.text): label for e, label in zip(inside, said, strict=True)}
-    model = fit([*fixed, *own], n_fits - 1)
+    shipped, own = learning.shipped(), material.own()
+    earlier = _earlier(serving)
+    fits = _Fits(learning, on_step, total=1 + _N_FOLDS * (1 if earlier else 2))
+    if not earlier and serving.folder.is_dir():
+        earlier = fits.cross_validated(shipped, always=())
+    always = _always(shipped, material, own)
+    judged = [*_without(shipped, [*own, *always]), *own]
+    validated = fits.cross_validated(judged, always=always)
+    model = fits.fit([*judged, *always])
     comparison = None
     if serving.folder.is_dir():
-        held_out = _said(model, learning.held_out())
-        held_out += [(example, validated[_hash(example.text)]) for example in own]
-        comparison = _compared(learning.load(serving.folder), held_out, serving)
+        old = learning.load(serving.folder)
+        comparison = _compared(old, judged, serving, said=(earlier, validated))
     lineage: dict[str, object] = {
-        "examples": dict(sorted(Counter(e.label for e in [*fixed, *own]).items())),
+        "examples": dict(sorted(Counter(e.label for e in [*judged, *always]).items())),
         "own": dict(sorted(Counter(e.label for e in own).items())),
-        "n_corrected": len(material.corrected),
         CROSS_VALIDATED: validated,
     }
     return Renewed(model, comparison, lineage)
 
 
-def _fixed(
+class _Fits:
+    """Trains one head after the other and tells how far all are."""
+
+    def __init__(self, learning: IntentLearning, on_step: Step, *, total: int) -> None:
+        self._learning = learning
+        self._on_step = on_step
+        self._total = total
+        self._n_done = 0
+
+    def fit(self, examples: Sequence[Example]) -> LabelModel:
+        def step(share: float) -> None:
+            self._on_step(min(1.0, (self._n_done + share) / self._total))
+
+        model = self._learning.fit(examples, on_step=step)
+        self._n_done += 1
+        return model
+
+    def cross_validated(
+        self, examples: Sequence[Example], *, always: Sequence[Example]
+    ) -> dict[str, str]:
+        """Returns what heads that have not seen a text say of it, by its hash.
+
+        Args:
+            examples: what is judged.
+            always: what every head learns from.
+        """
+        said: dict[str, str] = {}
+        for fold in range(_N_FOLDS):
+            inside = [example for example in examples if _fold(example.text) == fold]
+            rest = [example for example in examples if _fold(example.text) != fold]
+            labels = self.fit([*rest, *always]).predict([example.text for example in inside])
+            said |= {_hash(e.text): label for e, label in zip(inside, labels, strict=True)}
+        return said
+
+
+def _always(
     shipped: Sequence[Example], material: Material, own: Sequence[Example]
 ) -> Sequence[Example]:
-    """Returns what every fold learns from; the company's word counts for a text that it labels."""
+    """Returns what is learned from but not judged: corrected messages, and descriptions."""
     known = {e.label for e in shipped} | {i.key for i in material.intents if i.draft.enabled}
     corrected = {same_text(e.text): e for e in material.corrected if e.label in known}
-    for example in own:
-        corrected.pop(same_text(example.text), None)
-    taken = corrected.keys() | {same_text(example.text) for example in own}
-    kept = [example for example in shipped if same_text(example.text) not in taken]
-    return [*kept, *corrected.values(), *material.described()]
+    return [*_without(list(corrected.values()), own), *material.described()]
 
 
-def _said(model: LabelModel, examples: Sequence[Example]) -> list[tuple[Example, str]]:
-    said = model.predict([example.text for example in examples])
-    return list(zip(examples, said, strict=True))
+def _without(examples: Sequence[Example], others: Sequence[Example]) -> Sequence[Example]:
+    """Leaves out what `others` say again: the company's word counts for a text that it labels."""
+    taken = {same_text(other.text) for other in others}
+    return [example for example in examples if same_text(example.text) not in taken]
+
+
+def _earlier(serving: ServingHead) -> dict[str, str]:
+    """Returns what cross-validation said when the head in service was made."""
+    kept = serving.record.lineage.get(CROSS_VALIDATED) if serving.record else None
+    return {str(key): str(label) for key, label in kept.items()} if isinstance(kept, dict) else {}
 
 
 def _compared(
-    old: LabelModel, held_out: Sequence[tuple[Example, str]], serving: ServingHead
+    old: LabelModel,
+    judged: Sequence[Example],
+    serving: ServingHead,
+    *,
+    said: tuple[Mapping[str, str], Mapping[str, str]],
 ) -> Comparison:
-    lineage = serving.record.lineage if serving.record else {}
-    earlier = lineage.get(CROSS_VALIDATED)
-    validated = earlier if isinstance(earlier, dict) else {}
-    said = old.predict([example.text for example, _ in held_out])
-    judged = [
-        Judged(example.label, str(validated.get(_hash(example.text), label)), new)
-        for (example, new), label in zip(held_out, said, strict=True)
-    ]
-    return compare(judged, old_labels=old.labels, against=serving.name)
+    """Compares what both said; of texts that were new to it, the old head is asked now."""
+    before, after = said
+    unseen = [example for example in judged if _hash(example.text) not in before]
+    labels = old.predict([example.text for example in unseen])
+    known = dict(before) | {_hash(e.text): x for e, x in zip(unseen, labels, strict=True)}
+    pairs = ((example.label, _hash(example.text)) for example in judged)
+    found = [Judged(label, known[key], after[key]) for label, key in pairs]
+    return compare(found, old_labels=old.labels, against=serving.name)
 
 
 def _hash(text: str) -> str:

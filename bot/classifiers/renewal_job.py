@@ -24,15 +24,8 @@ _EMBEDDING_SHARE = 0.5
 _OPEN = (JobState.QUEUED, JobState.RUNNING)
 
 
-@dataclass(frozen=True, slots=True)
-class Corrections:
-    """How corrected labels are read, and marked when a head has learned from them."""
-
-    read: Callable[[], Sequence[tuple[str, Example]]]  # with the correction's id
-    mark: Callable[[Sequence[str], str], None]  # ids, the head's name
-
-
-NO_CORRECTIONS = Corrections(read=lambda: (), mark=lambda ids, name: None)
+#: Reads the messages that people gave another label, each with its correction's id.
+Corrections = Callable[[], Sequence[tuple[int, Example]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +37,14 @@ class RenewalStep:
         registry: Where the head is kept and put in force.
         learning: Trains and reads heads.
         embedder: Remembers what it embedded, so that a second training is quick.
-        corrections: What agents corrected.
+        corrections: What agents corrected; a head's lineage names those it has learned from.
     """
 
     intents: IntentStore
     registry: HeadRegistry
     learning: IntentLearning
     embedder: RememberedEmbedder
-    corrections: Corrections = NO_CORRECTIONS
+    corrections: Corrections
 
     def __call__(self, run: JobRun) -> None:
         """Embeds what is new and, unless only that was asked for, trains.
@@ -72,7 +65,7 @@ class RenewalStep:
 
     def _embed(self, run: JobRun) -> None:
         material = Material(self.intents.list())
-        texts = [*self.learning.shipped(), *self.learning.held_out(), *material.judged()]
+        texts = [*self.learning.shipped(), *material.own()]
         steady = SteadyProgress(run, "embedding")
         self.embedder.embed_in_steps(
             [example.text for example in texts],
@@ -81,7 +74,7 @@ class RenewalStep:
 
     def _train(self, run: JobRun) -> None:
         by = str(run.claim.payload.get("by", ""))
-        corrections = self.corrections.read()
+        corrections = self.corrections()
         material = Material(self.intents.list(), [example for _, example in corrections])
         name = self.registry.serving_name(INTENT)
         record = self.registry.get(INTENT, name).record if name else None
@@ -94,10 +87,10 @@ class RenewalStep:
             on_step=lambda share: steady(_EMBEDDING_SHARE + share * (1 - _EMBEDDING_SHARE)),
         )
         run.report("saving", 0.99)
-        lineage = {**renewed.lineage, "job": run.claim.job.id}
+        numbers = [number for number, _ in corrections]
+        lineage = {**renewed.lineage, "corrections": numbers, "job": run.claim.job.id}
         record = HeadRecord(by, lineage, renewed.comparison)
         saved = self.registry.save(INTENT, renewed.model.save, record=record)
-        self.corrections.mark([number for number, _ in corrections], saved)
         if renewed.comparison is None or renewed.comparison.is_better:
             reason = "" if renewed.comparison else "there was no head before"
             self.registry.promote(INTENT, saved, by=by, reason=reason)

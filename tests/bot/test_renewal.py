@@ -11,7 +11,7 @@ from bot.classifiers.intents import Example, IntentDraft, IntentStore
 from bot.classifiers.registry import HeadRegistry
 from bot.classifiers.remembered import RememberedEmbedder
 from bot.classifiers.renewal import CROSS_VALIDATED, Material, ServingHead, renew
-from bot.classifiers.renewal_job import Corrections, RenewalStep, queue_intents
+from bot.classifiers.renewal_job import RenewalStep, queue_intents
 from knowledge.jobs import CHECK_INTENTS, TRAIN_INTENTS, JobStore
 from knowledge.types import JobState
 from knowledge.worker import IngestionWorker
@@ -40,12 +40,12 @@ class Bench:
         self.intents = IntentStore(engine, default_labels={"delivery", "refund", "greeting"})
         self.registry = HeadRegistry(folder / "nlu", packaged=packaged, tasks=("intent",))
         self.jobs = JobStore(engine)
-        self.corrected: list[tuple[str, Example]] = []
-        self.marked: list[str] = []
+        self.corrected: list[tuple[int, Example]] = []
         embedder = RememberedEmbedder(FakeEmbedder(), folder / "cache")
         self.embedder = embedder
-        corrections = Corrections(lambda: self.corrected, lambda ids, name: self.marked.extend(ids))
-        self.step = RenewalStep(self.intents, self.registry, self.learning, embedder, corrections)
+        self.step = RenewalStep(
+            self.intents, self.registry, self.learning, embedder, lambda: self.corrected
+        )
         base = KnowledgeBase(folder, engine, FakeEmbedder(), word_splitter())
         self.worker = IngestionWorker(
             engine,
@@ -100,7 +100,6 @@ def test_intent_is_learned_from_its_description(bench: Bench) -> None:
     bench.intents.create(described, author="lin")
     bench.train()
     assert bench.predict("a gift wrap") == "gift"
-    assert len(bench.learning.fitted) == 1  # nothing to cross-validate
 
 
 def test_disabled_intent_is_left_out(bench: Bench) -> None:
@@ -116,12 +115,14 @@ def _fields(draft: IntentDraft) -> dict[str, object]:
 
 
 def test_corrections_are_learned_and_marked(bench: Bench) -> None:
-    bench.corrected = [("7", Example("parcel lost forever", "refund")), ("8", Example("x", "?"))]
+    bench.corrected = [(7, Example("parcel lost forever", "refund")), (8, Example("x", "?"))]
     bench.train()
     texts = {(e.text, e.label) for e in bench.learning.fitted[-1]}
     assert ("parcel lost forever", "refund") in texts
     assert ("x", "?") not in texts  # no such label
-    assert bench.marked == ["7", "8"]
+    record = bench.registry.list("intent")[0].record
+    assert record is not None
+    assert record.lineage["corrections"] == [7, 8]
 
 
 def test_company_word_counts_for_its_texts(bench: Bench) -> None:
@@ -143,7 +144,10 @@ def test_next_renewal_compares_unseen_predictions(bench: Bench) -> None:
     assert second.record is not None
     assert second.record.comparison is not None
     assert second.record.comparison.labels["gift"] == (1.0, 1.0)
-    assert len(first.record.lineage[CROSS_VALIDATED]) == 6  # type: ignore[arg-type]
+    validated = first.record.lineage[CROSS_VALIDATED]
+    assert isinstance(validated, dict)
+    assert len(validated) == len(SHIPPED) + len(GIFT.examples)
+    assert len(bench.learning.fitted) == 7 + 4  # the shipped head is cross-validated once
 
 
 def test_failed_training_says_why(bench: Bench) -> None:
