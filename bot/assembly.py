@@ -16,6 +16,9 @@ from bot.adapter_pointer import AS_SET
 from bot.adapter_registry import AdapterRegistry, BaseModel
 from bot.catalogue import Catalogue, load_catalogue
 from bot.chat import ChatParts, ChatService
+from bot.classifiers.care import IntentCare
+from bot.classifiers.renewal import IntentLearning
+from bot.classifiers.served_heads import ServedHeads
 from bot.company import CompanyTexts
 from bot.conversations import ConversationStore
 from bot.curated import CuratedStore
@@ -27,7 +30,7 @@ from bot.grounding import Grounder
 from bot.intake_limits import fetch_options, parse_limits
 from bot.label_store import LabelStore
 from bot.llm.base import ChatModel, GenerationParams
-from bot.nlu_assembly import open_analyzer, open_labels
+from bot.nlu_assembly import follow_heads, open_analyzer, open_intents, open_labels
 from bot.prompting import PromptBuilder
 from bot.question_writing import ModelQuestionWriter
 from bot.quotation import Meaning, Quoter
@@ -140,6 +143,8 @@ class Services:
     adapters: ServedAdapters
     analyzer: Analyzer
     labels: LabelStore
+    intents: IntentCare
+    heads: ServedHeads
 
     def propose_questions(self, chunk_id: ChunkId) -> Sequence[ChunkQuestion]:
         """Has the language model propose questions in both languages; returns all there are."""
@@ -172,9 +177,11 @@ class Services:
         self.indexes.start()
         self.worker.start()
         self.adapters.start()
+        self.heads.start()
 
     def close(self) -> None:
         """Ends background work, saves the indexes and lets go of everything."""
+        self.heads.stop()
         self.adapters.stop()
         self.worker.stop(_WORKER_STOP_S)
         self.previewer.parsing.close()
@@ -190,6 +197,7 @@ def assemble(
     model: ServedModel | None = None,
     words: WordSplitter | None = None,
     analyzer: Analyzer | None = None,
+    learning: IntentLearning | None = None,
 ) -> Services:
     """Builds all services over a migrated database; loads the models, which takes seconds.
 
@@ -217,6 +225,8 @@ def assemble(
     )
     curated = CuratedStore(engine, embedder=search.embedder)
     analyzer = analyzer or open_analyzer(settings)
+    intents = open_intents(settings, engine, search.embedder, learning=learning)
+    search.worker.add_steps(intents.steps())
     talk = _Talk(engine, catalogue, model, conversations, company, curated, analyzer)
     chats.append(_open_chat(settings, stores, search, talk))
     return Services(
@@ -247,7 +257,9 @@ def assemble(
         previewer=_open_previewer(settings, search.embedder),
         adapters=ServedAdapters(registry, opened, default=_default_adapter(settings)),
         analyzer=analyzer,
-        labels=open_labels(settings, engine),
+        labels=open_labels(settings, engine, intents=intents.labels),
+        intents=intents,
+        heads=follow_heads(intents, analyzer),
     )
 
 

@@ -93,6 +93,10 @@ class IngestionWorker:
         self._stopping = Event()
         self._threads: list[Thread] = []
 
+    def add_steps(self, steps: Mapping[str, Callable[[JobRun], None]]) -> None:
+        """Adds what jobs of further kinds do; before `start`."""
+        self._steps |= steps
+
     def start(self) -> None:
         """Works in background threads until `stop`; also queues web sources that are due."""
         self._stopping.clear()

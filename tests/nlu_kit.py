@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bot.classifiers.intents import Example
+from bot.classifiers.remembered import RememberedEmbedder
 
 WORDS = ("now", "today", "please", "again", "friend", "shop")
 SHIPPED = [
@@ -40,13 +41,19 @@ class WordLearning:
     """Trains `WordModel`s; `spoil` names a label that is forgotten where there are others beside
     the shipped ones; `error` makes training fail."""
 
-    def __init__(self) -> None:
+    def __init__(self, embedder: RememberedEmbedder | None = None) -> None:
+        self.embedder = embedder
         self.spoil: str | None = None
         self.error: Exception | None = None
         self.fitted: list[list[Example]] = []
 
     def shipped(self) -> Sequence[Example]:
         return SHIPPED
+
+    def prepare(self, examples: Sequence[Example], *, on_step: Callable[[float], None]) -> None:
+        on_step(0.0)
+        if self.embedder is not None:
+            self.embedder.embed_queries([example.text for example in examples])
 
     def fit(self, examples: Sequence[Example], *, on_step: Callable[[float], None]) -> WordModel:
         on_step(0.0)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.classifiers.clashes import Clash, repeated_examples, similar_intents
+from bot.classifiers.features import normalize
 from bot.classifiers.intents import IntentStore
 from bot.classifiers.labels import LABELS, Task
 from bot.classifiers.registry import HeadRegistry, RegisteredHead
@@ -12,6 +13,7 @@ from bot.classifiers.remembered import RememberedEmbedder
 from bot.classifiers.renewal import IntentLearning, Material
 from bot.classifiers.renewal_job import Corrections, RenewalStep
 from bot.classifiers.uncertain import UncertainMessages
+from knowledge.embedding import Vectors
 from knowledge.job_run import JobRun
 from knowledge.jobs import CHECK_INTENTS, TRAIN_INTENTS
 
@@ -72,15 +74,16 @@ class IntentCare:
         """Returns what clashes among the enabled intents, and with the default ones."""
         own, default = Material(self.store.list()).own(), self.learning.shipped()
         same = repeated_examples(own, default)
-        texts = [example.text for example in [*default, *own]]
+        texts = [normalize(example.text) for example in [*default, *own]]
         if not own or self.embedder.n_missing(texts) > _EMBEDDED_AT_ONCE:
             return ClashReport(same, not own)
-        similar = similar_intents(own, default, self.embedder.embed_queries)
+        similar = similar_intents(own, default, self._embed)
         return ClashReport([*same, *similar], True)
+
+    def _embed(self, texts: Sequence[str]) -> Vectors:
+        return self.embedder.embed_queries([normalize(text) for text in texts])
 
     def steps(self) -> Mapping[str, Callable[[JobRun], None]]:
         """Returns what the jobs of intents do."""
-        step = RenewalStep(
-            self.store, self.registry, self.learning, self.embedder, self.corrections
-        )
+        step = RenewalStep(self.store, self.registry, self.learning, self.corrections)
         return {CHECK_INTENTS: step, TRAIN_INTENTS: step}

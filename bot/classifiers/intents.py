@@ -31,10 +31,11 @@ _MAX_KEY = 48
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A text that has a label."""
+    """A text that has a label: one of a customer's, or one that `describes` what is meant."""
 
     text: str
     label: str
+    describes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,8 +45,15 @@ class IntentLearning(Protocol):
     def shipped(self) -> Sequence[Example]:
         """Returns the examples that ship, to learn from."""
 
+    def prepare(self, examples: Sequence[Example], *, on_step: Step) -> None:
+        """Computes what takes long and need not be done again for each head."""
+
     def fit(self, examples: Sequence[Example], *, on_step: Step) -> LabelModel:
-        """Trains a head; `on_step` is told the share in [0, 1] and may raise to end it."""
+        """Trains a head; `on_step` is told the share in [0, 1] and may raise to end it.
+
+        Raises:
+            ValueError: the examples cannot be learned from.
+        """
 
     def load(self, folder: Path) -> LabelModel:
         """Reads a head."""
@@ -85,7 +92,7 @@ class Material:
     def described(self) -> Sequence[Example]:
         """Returns names and descriptions of intents that have hardly an example."""
         return [
-            Example(text, intent.key)
+            Example(text, intent.key, describes=True)
             for intent in self.intents
             if intent.draft.enabled and len(intent.draft.examples) < WANTED_EXAMPLES
             for text in intent.draft.descriptions()

@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 
 from bot.classifiers.intents import Example, IntentStore
 from bot.classifiers.registry import HeadRecord, HeadRegistry
-from bot.classifiers.remembered import RememberedEmbedder
 from bot.classifiers.renewal import IntentLearning, Material, ServingHead, renew
 from bot.errors import BotError
 from knowledge.errors import StepFailed
@@ -20,7 +19,7 @@ from knowledge.jobs import CHECK_INTENTS, TRAIN_INTENTS, JobStore, succeed
 from knowledge.types import JobId, JobState
 
 INTENT = "intent"
-_EMBEDDING_SHARE = 0.5
+_PREPARING_SHARE = 0.5
 _OPEN = (JobState.QUEUED, JobState.RUNNING)
 
 
@@ -36,14 +35,12 @@ class RenewalStep:
         intents: The company's own.
         registry: Where the head is kept and put in force.
         learning: Trains and reads heads.
-        embedder: Remembers what it embedded, so that a second training is quick.
         corrections: What agents corrected; a head's lineage names those it has learned from.
     """
 
     intents: IntentStore
     registry: HeadRegistry
     learning: IntentLearning
-    embedder: RememberedEmbedder
     corrections: Corrections
 
     def __call__(self, run: JobRun) -> None:
@@ -55,7 +52,7 @@ class RenewalStep:
             WorkerStopping: the process is shutting down.
         """
         try:
-            self._embed(run)
+            self._prepare(run)
             if run.claim.job.kind == TRAIN_INTENTS:
                 self._train(run)
         except (BotError, ValueError) as error:
@@ -63,13 +60,11 @@ class RenewalStep:
         with Session(run.engine) as session, session.begin():
             succeed(session, run.claim)
 
-    def _embed(self, run: JobRun) -> None:
-        material = Material(self.intents.list())
-        texts = [*self.learning.shipped(), *material.own()]
+    def _prepare(self, run: JobRun) -> None:
         steady = SteadyProgress(run, "embedding")
-        self.embedder.embed_in_steps(
-            [example.text for example in texts],
-            on_step=lambda share: steady(share * _EMBEDDING_SHARE),
+        self.learning.prepare(
+            [*self.learning.shipped(), *Material(self.intents.list()).own()],
+            on_step=lambda share: steady(share * _PREPARING_SHARE),
         )
 
     def _train(self, run: JobRun) -> None:
@@ -84,7 +79,7 @@ class RenewalStep:
             self.learning,
             material,
             serving=serving,
-            on_step=lambda share: steady(_EMBEDDING_SHARE + share * (1 - _EMBEDDING_SHARE)),
+            on_step=lambda share: steady(_PREPARING_SHARE + share * (1 - _PREPARING_SHARE)),
         )
         run.report("saving", 0.99)
         numbers = [number for number, _ in corrections]

@@ -127,7 +127,7 @@ def _diverse(
     unsureness = np.array([message.uncertainty for message in ranked])
     nearest = np.zeros(len(ranked))  # cosine to what was taken
     left = np.ones(len(ranked), dtype=bool)
-    taken = []
+    taken: list[UncertainMessage] = []
     while left.any() and len(taken) < limit:
         worth = np.where(left, unsureness * (1.0 - nearest), -1.0)
         best = int(np.argmax(worth))

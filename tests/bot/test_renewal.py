@@ -32,7 +32,8 @@ class Bench:
     """A worker with the renewal's step over a fresh folder, in which a head ships."""
 
     def __init__(self, folder: Path, engine: Engine) -> None:
-        self.learning = WordLearning()
+        self.embedder = RememberedEmbedder(FakeEmbedder(), folder / "cache")
+        self.learning = WordLearning(self.embedder)
         packaged = folder / "heads"
         (packaged / "intent").mkdir(parents=True)
         self.learning.fit(SHIPPED, on_step=lambda share: None).save(packaged / "intent")
@@ -41,11 +42,7 @@ class Bench:
         self.registry = HeadRegistry(folder / "nlu", packaged=packaged, tasks=("intent",))
         self.jobs = JobStore(engine)
         self.corrected: list[tuple[int, Example]] = []
-        embedder = RememberedEmbedder(FakeEmbedder(), folder / "cache")
-        self.embedder = embedder
-        self.step = RenewalStep(
-            self.intents, self.registry, self.learning, embedder, lambda: self.corrected
-        )
+        self.step = RenewalStep(self.intents, self.registry, self.learning, lambda: self.corrected)
         base = KnowledgeBase(folder, engine, FakeEmbedder(), word_splitter())
         self.worker = IngestionWorker(
             engine,

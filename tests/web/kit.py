@@ -15,6 +15,7 @@ from bot.assembly import Services, assemble
 from bot.settings import Settings, load_settings
 from knowledge.types import JobState
 from tests.fakes import FakeChatModel, FakeEmbedder
+from tests.nlu_kit import WordLearning
 from tests.shared import migrated_database, word_splitter
 
 RETURNS = "# Returns\n\nGift wrapping costs 3.20 euros per book. Returns are free for 30 days.\n"
@@ -36,7 +37,13 @@ def build_services(settings: Settings, model: FakeChatModel) -> Services:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     if not (settings.data_dir / "kefu.db").exists():
         shutil.copy(migrated_database(), settings.data_dir / "kefu.db")
-    services = assemble(settings, embedder=FakeEmbedder(), model=model, words=word_splitter())
+    services = assemble(
+        settings,
+        embedder=FakeEmbedder(),
+        model=model,
+        words=word_splitter(),
+        learning=WordLearning(),
+    )
     hours = settings.web.login_hours
     accounts = AccountStore(services.engine, login_hours=hours, hasher=QUICK)
     return replace(services, accounts=accounts)
