@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from bot.accounts import AccountStore, StaffRole
 from bot.assembly import Services, assemble
 from bot.settings import Settings, load_settings
+from bot.understanding import Analyzer, RuleAnalyzer
 from knowledge.types import JobState
 from tests.fakes import FakeChatModel, FakeEmbedder
 from tests.shared import migrated_database, word_splitter
@@ -31,12 +32,20 @@ def make_settings(folder: Path, **groups: dict[str, Any]) -> Settings:
     )
 
 
-def build_services(settings: Settings, model: FakeChatModel) -> Services:
+def build_services(
+    settings: Settings, model: FakeChatModel, analyzer: Analyzer | None = None
+) -> Services:
     """Assembles everything as the product does, around fake weights and quick passwords."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     if not (settings.data_dir / "kefu.db").exists():
         shutil.copy(migrated_database(), settings.data_dir / "kefu.db")
-    services = assemble(settings, embedder=FakeEmbedder(), model=model, words=word_splitter())
+    services = assemble(
+        settings,
+        embedder=FakeEmbedder(),
+        model=model,
+        words=word_splitter(),
+        analyzer=analyzer or RuleAnalyzer(),
+    )
     hours = settings.web.login_hours
     accounts = AccountStore(services.engine, login_hours=hours, hasher=QUICK)
     return replace(services, accounts=accounts)
