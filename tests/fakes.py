@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from bot.dialogue.language import detect_language
 from bot.errors import QueueFull
 from bot.llm.base import (
     ChatMessage,
@@ -18,6 +19,8 @@ from bot.llm.base import (
     GenerationParams,
     Queued,
 )
+from bot.types import ComplaintFinding, MessageAnalysis, Prediction
+from bot.understanding import RuleAnalyzer
 
 _TOKEN = re.compile(r"[A-Za-z0-9]+\s*|.\s*", re.DOTALL)
 _PASSAGE = re.compile(r"^\s*\[(\d+)\].*\n\s*(.+?)(?:(?<=[。！？!?])|(?<=\.)(?=\s)|$)", re.MULTILINE)
@@ -157,6 +160,25 @@ class _FakeStream:
 
     def __del__(self) -> None:
         self._leave()
+
+
+class FakeAnalyzer:
+    """An Analyzer by key words: ANGRY makes a complaint of severity 3 about a refund."""
+
+    def analyze(self, text: str, *, default_language: str) -> MessageAnalysis:
+        language = detect_language(text, default_language)
+        if "ANGRY" not in text:
+            return RuleAnalyzer().analyze(text, default_language=default_language)
+        return MessageAnalysis(
+            language,
+            Prediction("refund", 0.9, (("refund", 0.9), ("return", 0.1))),
+            sentiment=Prediction("very_negative", 0.7, (("very_negative", 0.7),)),
+            complaint=ComplaintFinding(True, "refund", 3, 0.6, ("money",)),
+            is_angry=True,
+        )
+
+    def analyze_many(self, texts: Sequence[str], *, default_language: str) -> list[MessageAnalysis]:
+        return [self.analyze(text, default_language=default_language) for text in texts]
 
 
 _WORD = re.compile(r"[a-z0-9]+|[\u3400-\u9fff]")

@@ -19,6 +19,7 @@ from web.logs import RequestLog
 from web.middleware import BodyLimit, BodyLimits, RootPath, SecurityHeaders, StaffGate
 from web.routes import (
     adapters,
+    analysis,
     archive,
     auth,
     chunks,
@@ -80,6 +81,7 @@ def create_app(services: Services, *, pages: bool = True, warm_pages: bool = Fal
         jobs,
         search,
         workbench,
+        analysis,
         sources,
         archive,
         adapters,

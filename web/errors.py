@@ -228,7 +228,9 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     if first.get("type") == "json_invalid":
         return problem_response(request.scope, kind="bad_request")
     place = ".".join(str(part)[:40] for part in first.get("loc", ())[1:4])
-    detail = f"{place}: {first.get('msg', '')}"[:200] if place else None
+    said = str(first.get("msg", "")).removeprefix("Value error, ")
+    is_own = first.get("type") == "value_error"  # a check of the whole body has no place
+    detail = f"{place}: {said}"[:200] if place else said[:200] if is_own else None
     return problem_response(request.scope, kind="invalid", detail=detail)
 
 

@@ -93,11 +93,14 @@ class BodyLimits:
     upload: int  # one document through the API
     pages: int  # several files at once through a page
     other: int = 1_000_000
+    batch: int = 4_000_000  # many messages to understand at once
 
     def of(self, path: str) -> int:
         """Returns the limit of a path."""
         if path.startswith("/api/v1/documents"):
             return self.upload
+        if path == "/api/v1/analyze":
+            return self.batch
         if path == "/api/v1/archive":
             return self.pages
         return self.pages if path.startswith("/staff/") else self.other

@@ -1,12 +1,15 @@
 """Bodies of requests and responses, as DESIGN fixes them; read from the frozen values."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from bot.types import Conversation, Message, MessageStatus, Role
+from bot.labels import LabelCorrection
+from bot.types import Conversation, Message, MessageId, MessageStatus, Role
 from knowledge.types import Schedule, SourceKind
+from web.analysis_schemas import AnalysisFullOut, LabelOut, with_corrections
 
 
 def _clean(text: str) -> str:
@@ -211,7 +214,10 @@ class FeedbackOut(_Out):
 
 
 class MessageOut(_Out):
-    """One message; `reply` is the bot's, the last three and superseded ones are for staff."""
+    """One message; `reply` is the bot's; superseded ones and all from `evidence` on are for staff.
+
+    `analysis` is a customer message's, with the `labels` in force that people put in its place.
+    """
 
     id: str
     role: Role
@@ -225,6 +231,8 @@ class MessageOut(_Out):
     evidence: dict[str, object] | None = None
     prompt: str | None = None
     prompt_sha256: str | None = None
+    analysis: AnalysisFullOut | None = None
+    labels: list[LabelOut] = []
 
 
 class ConversationOut(_Out):
@@ -238,6 +246,8 @@ class ConversationOut(_Out):
     rating: int | None
     handoff_at: datetime | None
     customer: dict[str, object] | None = None
+    priority: int | None = None
+    due_at: datetime | None = None
     messages: list[MessageOut]
 
 
@@ -356,7 +366,9 @@ class SearchOut(_Out):
     timings_ms: dict[str, float]
 
 
-def message_out(message: Message, *, for_staff: bool) -> MessageOut:
+def message_out(
+    message: Message, *, for_staff: bool, corrections: Sequence[LabelCorrection] = ()
+) -> MessageOut:
     """Returns a message as the API shows it to a customer or to staff."""
     feedback = message.feedback and dict(
         zip(("value", "reason", "comment"), message.feedback, strict=True)
@@ -374,13 +386,20 @@ def message_out(message: Message, *, for_staff: bool) -> MessageOut:
         evidence=dict(message.evidence) if for_staff and message.evidence else None,
         prompt=message.prompt if for_staff else None,
         prompt_sha256=message.prompt_sha256 if for_staff else None,
+        analysis=with_corrections(message.analysis, corrections) if for_staff else None,
+        labels=[LabelOut.model_validate(made) for made in corrections] if for_staff else [],
     )
 
 
 def conversation_out(
-    conversation: Conversation, messages: list[Message], *, for_staff: bool
+    conversation: Conversation,
+    messages: list[Message],
+    *,
+    for_staff: bool,
+    corrections: Mapping[MessageId, Sequence[LabelCorrection]] | None = None,
 ) -> ConversationOut:
     """Returns a conversation as the API shows it to a customer or to staff."""
+    made = corrections or {}
     return ConversationOut(
         id=conversation.id,
         state=conversation.state,
@@ -390,5 +409,10 @@ def conversation_out(
         rating=conversation.rating,
         handoff_at=conversation.handoff_at,
         customer=dict(conversation.customer) if for_staff and conversation.customer else None,
-        messages=[message_out(message, for_staff=for_staff) for message in messages],
+        priority=conversation.priority if for_staff else None,
+        due_at=conversation.due_at if for_staff else None,
+        messages=[
+            message_out(message, for_staff=for_staff, corrections=made.get(message.id, ()))
+            for message in messages
+        ],
     )

@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from bot.accounts import AccountStore, StaffRole
 from bot.assembly import Services, assemble
 from bot.settings import Settings, load_settings
+from bot.understanding import Analyzer, RuleAnalyzer
 from knowledge.types import JobState
 from tests.fakes import FakeChatModel, FakeEmbedder
 from tests.nlu_kit import WordLearning
@@ -32,7 +33,9 @@ def make_settings(folder: Path, **groups: dict[str, Any]) -> Settings:
     )
 
 
-def build_services(settings: Settings, model: FakeChatModel) -> Services:
+def build_services(
+    settings: Settings, model: FakeChatModel, analyzer: Analyzer | None = None
+) -> Services:
     """Assembles everything as the product does, around fake weights and quick passwords."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     if not (settings.data_dir / "kefu.db").exists():
@@ -43,6 +46,7 @@ def build_services(settings: Settings, model: FakeChatModel) -> Services:
         model=model,
         words=word_splitter(),
         learning=WordLearning(),
+        analyzer=analyzer or RuleAnalyzer(),
     )
     hours = settings.web.login_hours
     accounts = AccountStore(services.engine, login_hours=hours, hasher=QUICK)

@@ -57,7 +57,10 @@ def read(request: Request, conversation_id: str, services: ServicesDep) -> Conve
     messages = services.conversations.messages(conversation.id, with_superseded=for_staff)
     if not for_staff:
         messages = open_messages(messages, services.documents)
-    return conversation_out(conversation, list(messages), for_staff=for_staff)
+    corrections = services.labels.of_conversation(conversation.id) if for_staff else None
+    return conversation_out(
+        conversation, list(messages), for_staff=for_staff, corrections=corrections
+    )
 
 
 @router.post("/{conversation_id}/stop")
