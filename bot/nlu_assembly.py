@@ -37,7 +37,9 @@ def open_labels(
     return LabelStore(engine, intents=intents, sla_minutes=settings.chat.sla_by_severity)
 
 
-def open_heads(settings: Settings, engine: Engine) -> HeadRegistry:
+def open_heads(
+    settings: Settings, engine: Engine, *, check: Callable[[Path], object] = load_head
+) -> HeadRegistry:
     """Opens the heads of the data folder; each change is noted in the audit."""
 
     def note(change: HeadChange) -> None:
@@ -50,7 +52,7 @@ def open_heads(settings: Settings, engine: Engine) -> HeadRegistry:
         settings.data_dir / "nlu",
         packaged=_SHIPPED_HEADS,
         tasks=[task.value for task in Task],
-        check=load_head,
+        check=check,
         on_change=note,
     )
 
@@ -66,7 +68,7 @@ def open_intents(
     remembered = RememberedEmbedder(embedder, settings.data_dir / "cache")
     return IntentCare(
         store=IntentStore(engine, default_labels=LABELS[Task.INTENT]),
-        registry=open_heads(settings, engine),
+        registry=open_heads(settings, engine, check=learning.load if learning else load_head),
         embedder=remembered,
         learning=learning or _open_learning(settings, remembered),
         corrections=lambda: corrected_examples(engine, Task.INTENT),

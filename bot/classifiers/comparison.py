@@ -47,7 +47,7 @@ def compare(
         against=against,
         n=len(judged),
         before=_mean(before),
-        after=_mean(after),
+        after=_mean(after or news),
         labels=dict(sorted(labels.items())),
         fallen=tuple(sorted(fallen)),
     )

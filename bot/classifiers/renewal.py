@@ -101,10 +101,10 @@ class Material:
 
 @dataclass(frozen=True, slots=True)
 class Renewed:
-    """A new head, how it compares (None without an old one), and where it comes from."""
+    """A new head, how it compares, and where it comes from."""
 
     model: LabelModel
-    comparison: Comparison | None
+    comparison: Comparison
     lineage: Mapping[str, object]
 
 
@@ -114,17 +114,16 @@ def renew(
     """Trains a head on all there is and compares it with the one in service."""
     shipped, own = learning.shipped(), material.own()
     earlier = _earlier(serving)
-    fits = _Fits(learning, on_step, total=1 + _N_FOLDS * (1 if earlier else 2))
-    if not earlier and serving.folder.is_dir():
+    is_asked = not earlier and serving.folder.is_dir()
+    fits = _Fits(learning, on_step, total=1 + _N_FOLDS * (2 if is_asked else 1))
+    if is_asked:
         earlier = fits.cross_validated(shipped, always=())
     always = _always(shipped, material, own)
     judged = [*_without(shipped, [*own, *always]), *own]
     validated = fits.cross_validated(judged, always=always)
     model = fits.fit([*judged, *always])
-    comparison = None
-    if serving.folder.is_dir():
-        old = learning.load(serving.folder)
-        comparison = _compared(old, judged, serving, said=(earlier, validated))
+    old = learning.load(serving.folder) if serving.folder.is_dir() else None
+    comparison = _compared(old, judged, serving, said=(earlier, validated))
     lineage: dict[str, object] = {
         "examples": dict(sorted(Counter(e.label for e in [*judged, *always]).items())),
         "own": dict(sorted(Counter(e.label for e in own).items())),
@@ -190,7 +189,7 @@ def _earlier(serving: ServingHead) -> dict[str, str]:
 
 
 def _compared(
-    old: LabelModel,
+    old: LabelModel | None,
     judged: Sequence[Example],
     serving: ServingHead,
     *,
@@ -199,11 +198,11 @@ def _compared(
     """Compares what both said; of texts that were new to it, the old head is asked now."""
     before, after = said
     unseen = [example for example in judged if _hash(example.text) not in before]
-    labels = old.predict([example.text for example in unseen])
+    labels = old.predict([example.text for example in unseen]) if old else [""] * len(unseen)
     known = dict(before) | {_hash(e.text): x for e, x in zip(unseen, labels, strict=True)}
     pairs = ((example.label, _hash(example.text)) for example in judged)
     found = [Judged(label, known[key], after[key]) for label, key in pairs]
-    return compare(found, old_labels=old.labels, against=serving.name)
+    return compare(found, old_labels=old.labels if old else (), against=serving.name)
 
 
 def _hash(text: str) -> str:

@@ -61,7 +61,7 @@ class RenewalStep:
             succeed(session, run.claim)
 
     def _prepare(self, run: JobRun) -> None:
-        steady = SteadyProgress(run, "embedding")
+        steady = SteadyProgress(run, "preparing")
         self.learning.prepare(
             [*self.learning.shipped(), *Material(self.intents.list()).own()],
             on_step=lambda share: steady(share * _PREPARING_SHARE),
@@ -86,9 +86,8 @@ class RenewalStep:
         lineage = {**renewed.lineage, "corrections": numbers, "job": run.claim.job.id}
         record = HeadRecord(by, lineage, renewed.comparison)
         saved = self.registry.save(INTENT, renewed.model.save, record=record)
-        if renewed.comparison is None or renewed.comparison.is_better:
-            reason = "" if renewed.comparison else "there was no head before"
-            self.registry.promote(INTENT, saved, by=by, reason=reason)
+        if renewed.comparison.is_better:
+            self.registry.promote(INTENT, saved, by=by)
 
 
 def queue_intents(jobs: JobStore, *, by: str, train: bool) -> JobId:

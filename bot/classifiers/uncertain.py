@@ -16,6 +16,7 @@ import numpy as np
 from sqlalchemy import Engine, select
 
 from bot.classifiers.intents import same_text
+from bot.errors import MessageNotFound
 from bot.rows import analysis_from
 from bot.tables import LabelCorrectionRow, MessageRow
 from bot.types import ConversationId, MessageAnalysis, MessageId, Role
@@ -67,6 +68,17 @@ class UncertainMessages:
         if not ranked:
             return []
         return _diverse(ranked, self._embed([message.text for message in ranked]), limit=limit)
+
+    def analysis(self, message_id: MessageId) -> MessageAnalysis:
+        """Returns what was understood of a customer's message; raises `MessageNotFound`."""
+        query = select(MessageRow.analysis).where(
+            MessageRow.id == message_id, MessageRow.role == Role.CUSTOMER
+        )
+        with self._engine.connect() as connection:
+            stored = connection.execute(query).scalar_one_or_none()
+        if stored is None:
+            raise MessageNotFound(f"There is no analysed customer message {message_id[:40]!r}.")
+        return analysis_from(stored)
 
     def _unlabelled(self) -> Sequence[UncertainMessage]:
         labelled = select(LabelCorrectionRow.message_id)

@@ -16,7 +16,9 @@ from web.ui.conflicts import build_conflicts
 from web.ui.curated import build_curated
 from web.ui.evaluation import build_evaluation
 from web.ui.faq import build_faq
+from web.ui.intents import build_intents
 from web.ui.knowledge import build_knowledge
+from web.ui.labelling import build_labelling
 from web.ui.menu import CHAT, base_path
 from web.ui.sources import build_sources
 from web.ui.transcripts import build_transcripts
@@ -51,6 +53,8 @@ _BUILDERS: dict[str, Build] = {
     "conflicts": build_conflicts,
     "workbench": build_workbench,
     "evaluation": build_evaluation,
+    "intents": build_intents,
+    "labelling": build_labelling,
     "transcripts": build_transcripts,
     "company": build_company,
 }

@@ -13,9 +13,14 @@ PAGES: tuple[tuple[str, Access], ...] = (
     ("conflicts", "documents.read"),
     ("workbench", "search"),
     ("evaluation", "search"),
+    ("intents", "labels"),
+    ("labelling", "labels"),
     ("transcripts", "transcripts"),
     ("company", "company"),
 )
+
+#: Pages that the bar shows below another one, which they belong to.
+BELOW = {"evaluation": "workbench", "labelling": "intents"}
 
 #: The pages that take files in.
 WITH_UPLOADS = frozenset({"knowledge", "sources", "faq", "evaluation"})

@@ -4,7 +4,7 @@ A page's event is an HTTP call that anybody can make, so every handler asks `Des
 that the page was shown proves nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import gradio as gr
 
@@ -16,7 +16,7 @@ from web.dependencies import WebContext
 from web.errors import HttpProblem, describe
 from web.security import ROLE_ACCESS, Access, may
 from web.ui.markup import Words, asset, escape, language_switch, notice
-from web.ui.menu import PAGES
+from web.ui.menu import BELOW, PAGES
 
 #: What a handler answers with a readable line; anything else is a fault and goes to the log.
 EXPECTED = (BotError, KnowledgeError, HttpProblem)
@@ -57,11 +57,8 @@ class Desk:
     def bar(self, request: gr.Request) -> str:
         """Returns the bar on top, with the pages that this person may open."""
         user = self.user(request, "pages")
-        links = "".join(
-            f'<li><a href="{page}" data-page="{page}">{self.words("nav_" + page)}</a></li>'
-            for page, access in PAGES
-            if user.role in ROLE_ACCESS[access]
-        )
+        open_to = [page for page, access in PAGES if user.role in ROLE_ACCESS[access]]
+        links = "".join(self._link(page, open_to) for page in open_to if page not in BELOW)
         role = self.words(f"role_{user.role.value}")
         return (
             f'<header class="k-bar"><strong class="k-brand">Kefu</strong>'
@@ -72,6 +69,13 @@ class Desk:
             f'<button type="submit" class="k-button k-quiet">{self.words("log_out")}</button>'
             f"</form></div></header>"
         )
+
+    def _link(self, page: str, open_to: Sequence[str]) -> str:
+        """Returns the entry of a page with those that belong to it."""
+        below = "".join(self._link(one, ()) for one in open_to if BELOW.get(one) == page)
+        more = f'<ul class="k-below-nav">{below}</ul>' if below else ""
+        name = self.words("nav_" + page)
+        return f'<li><a href="{page}" data-page="{page}">{name}</a>{more}</li>'
 
 
 def sent(event: gr.EventData) -> Mapping[str, str]:
