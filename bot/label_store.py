@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, insert, select, update
 
+from bot import audit
 from bot.classifiers.labels import LABELS, Task
 from bot.errors import LabelRejected, MessageNotFound
 from bot.labels import LabelCorrection, corrected, label_of
@@ -43,7 +44,7 @@ class LabelStore:
     def correct(
         self, message_id: MessageId, task: Task, label: str, *, author: str
     ) -> LabelCorrection:
-        """Puts a label in force; the one that stood there is kept with it.
+        """Puts a label in force, audited; the one that stood there is kept with it.
 
         Raises:
             MessageNotFound: no such message of a customer, or it was never analysed.
@@ -65,6 +66,13 @@ class LabelStore:
                 update(MessageRow).where(MessageRow.id == message_id).values(columns)
             )
             recount_priority(connection, row.conversation_id, self._sla_minutes)
+        audit.record(
+            self._engine,
+            author,
+            action="label.correct",
+            target=message_id,
+            detail={"task": task.value, "old": made.old_label, "new": label},
+        )
         return made
 
     def of_conversation(

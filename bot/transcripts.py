@@ -25,6 +25,10 @@ class ConversationFilter:
     state: ConversationState | None = None
     handed_off: bool | None = None
     unanswered: bool | None = None  # nothing was found, or the answer failed
+    intent: str | None = None  # of any of the customer's messages, as the next two
+    sentiment: str | None = None
+    severity: int | None = None  # at least
+    is_due_first: bool = False  # by due time; else newest first
     page: int = 1
     page_size: int = 20
 
@@ -39,7 +43,7 @@ class ConversationFilter:
 def find_conversations(
     engine: Engine, wanted: ConversationFilter
 ) -> tuple[list[Conversation], int]:
-    """Returns the page that was asked for, newest first, and the number of all that fit."""
+    """Returns the page that was asked for, in the order asked for, and how many fit."""
     conditions = _conditions(wanted)
     of_conversation = MessageRow.conversation_id == ConversationRow.id
     n_messages = (
@@ -51,7 +55,7 @@ def find_conversations(
     page = (
         select(ConversationRow.__table__, n_messages)
         .where(*conditions)
-        .order_by(ConversationRow.updated_at.desc(), ConversationRow.id)
+        .order_by(*_order(wanted))
         .limit(wanted.page_size)
         .offset((wanted.page - 1) * wanted.page_size)
     )
@@ -81,10 +85,33 @@ def _conditions(wanted: ConversationFilter) -> list[ColumnElement[Any]]:
     if wanted.unanswered is not None:
         unanswered = exists().where(of_conversation, ~MessageRow.superseded, _is_unanswered())
         found.append(unanswered if wanted.unanswered else ~unanswered)
+    found += [exists().where(of_conversation, condition) for condition in _labels(wanted)]
     if wanted.q.strip():
         text = MessageRow.text.icontains(wanted.q.strip(), autoescape=True)
         found.append(exists().where(of_conversation, ~MessageRow.superseded, text))
     return found
+
+
+def _labels(wanted: ConversationFilter) -> list[ColumnElement[bool]]:
+    """Conditions on a customer's message; its columns hold what counts, corrections first."""
+    found: list[ColumnElement[bool]] = []
+    if wanted.intent is not None:
+        found.append(MessageRow.intent == wanted.intent)
+    if wanted.sentiment is not None:
+        found.append(MessageRow.sentiment == wanted.sentiment)
+    if wanted.severity is not None:
+        found.append(MessageRow.severity >= wanted.severity)
+    return found
+
+
+def _order(wanted: ConversationFilter) -> list[Any]:
+    """What is due soonest, then what has no due time; or simply the newest first."""
+    newest = [ConversationRow.updated_at.desc(), ConversationRow.id]
+    if not wanted.is_due_first:
+        return newest
+    is_resolved = ConversationRow.state == ConversationState.RESOLVED
+    is_waiting = and_(ConversationRow.due_at.is_not(None), ~is_resolved)
+    return [is_waiting.desc(), ConversationRow.due_at, *newest]
 
 
 def _is_unanswered() -> ColumnElement[bool]:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from bot.classifiers.labels import Level, Task, level
 from bot.labels import LabelCorrection, corrected
 from bot.types import MessageAnalysis, Prediction
+from knowledge.types import ScoredChunk
 
 MAX_TEXTS = 1000
 #: A message of a customer may have 4,000 characters; what staff paste in may be a whole mail.
@@ -114,6 +115,39 @@ class LabelOut(BaseModel):
     new_label: str
     author: str
     at: datetime
+
+
+class SuggestedPassage(BaseModel):
+    """A passage of the knowledge base, with its document."""
+
+    document_id: str
+    document: str
+    title: str
+    chunk_id: int
+    text: str
+    page: int | None
+    score: float
+
+
+class ResolutionOut(BaseModel):
+    """What the knowledge base says most about a complaint; null where nothing is relevant."""
+
+    message_id: str
+    passage: SuggestedPassage | None
+
+
+def resolution_out(message_id: str, hit: ScoredChunk | None) -> ResolutionOut:
+    """Returns a suggested resolution as the API shows it."""
+    passage = hit and SuggestedPassage(
+        document_id=hit.chunk.document_id,
+        document=hit.document,
+        title=hit.title,
+        chunk_id=hit.chunk.id,
+        text=hit.chunk.text,
+        page=hit.chunk.page,
+        score=hit.score,
+    )
+    return ResolutionOut(message_id=message_id, passage=passage)
 
 
 def analysis_out(analysis: MessageAnalysis) -> AnalysisFullOut:

@@ -10,7 +10,7 @@ from bot.assembly import Services
 from bot.settings import Settings
 from bot.tables import AuditRow
 from tests.fakes import FakeAnalyzer, FakeChatModel
-from tests.web.kit import bearer, build_services, is_problem, staff_token, start
+from tests.web.kit import bearer, build_services, is_problem, staff_token, start, upload
 
 ROLES = ("agent", "knowledge", "admin")
 
@@ -129,6 +129,17 @@ def test_corrected_label_is_in_force_with_lineage(client: TestClient, services: 
     assert ("agent", {"task": "severity", "old": "3", "new": "1"}) in [
         tuple(row) for row in audited
     ]
+
+
+def test_resolution_is_drawn_from_the_documents(client: TestClient, services: Services) -> None:
+    upload(client, staff_token(services))
+    path, customer = ask(client, "ANGRY about gift wrapping per book")
+    agent = bearer(staff_token(services, "agent"))
+    url = f"/api/v1/messages/{asked(client, path, agent)['id']}/resolution"
+    passage = client.get(url, headers=agent).json()["passage"]
+    assert passage["document"] == "returns.md"
+    assert "3.20" in passage["text"]
+    assert is_problem(client.get(url, headers=customer), 401)
 
 
 def test_corrections_are_checked(client: TestClient, services: Services) -> None:

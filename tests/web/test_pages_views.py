@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 
 from bot.catalogue import LANGUAGES, load_catalogue
+from bot.classifiers.labels import LABELS, Task
 from bot.company import CompanyProfile
 from bot.curated import CuratedAnswer, CuratedHit
+from bot.labels import LabelCorrection
 from bot.types import (
     Action,
     Citation,
     CitedPassage,
+    ComplaintFinding,
     Conversation,
     ConversationId,
     ConversationState,
@@ -43,6 +46,7 @@ from knowledge.types import (
     Visibility,
 )
 from web.ui import chat_view, chunks_view, curated_view, knowledge_view, transcripts_view
+from web.ui.analysis_view import Reading
 from web.ui.chat_view import OpenConversation
 from web.ui.chunks_view import Shown
 from web.ui.company import company_form
@@ -110,6 +114,19 @@ def opened(*messages: Message) -> OpenConversation:
 
 PROFILE = CompanyProfile(EVIL, EVIL, EVIL, EVIL, (EVIL,))
 ANSWER = message(Role.BOT, f"{EVIL} [1] [9]", reply=reply(EVIL), feedback=("down", "wrong", EVIL))
+UNDERSTOOD = message(
+    Role.CUSTOMER,
+    analysis=MessageAnalysis(
+        "en",
+        Prediction(EVIL, 0.9),
+        sentiment=Prediction("negative", 0.7),
+        complaint=ComplaintFinding(True, "other", 3, 0.6, (EVIL,)),
+    ),
+)
+READING = Reading(
+    {UNDERSTOOD.id: [LabelCorrection(UNDERSTOOD.id, Task.INTENT, EVIL, EVIL, EVIL, NOW)]},
+    LABELS | {Task.INTENT: (EVIL,)},
+)
 EVIDENCE = {
     "relevance": 0.75,
     "timings_ms": {"dense": 1.5},
@@ -156,6 +173,9 @@ PIECES = {
     "list": transcripts_view.conversations([conversation()], 1, WORDS, page=1, page_size=20),
     "transcript": transcripts_view.conversation(
         conversation(customer={"name": EVIL}), [message(Role.CUSTOMER), WITH_BACKGROUND], WORDS
+    ),
+    "understood": transcripts_view.conversation(
+        conversation(), [UNDERSTOOD, UNDERSTOOD], WORDS, reading=READING
     ),
     "company": company_form(dict.fromkeys(LANGUAGES, PROFILE), WORDS),
 }  # fmt: skip

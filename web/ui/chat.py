@@ -23,8 +23,9 @@ from bot.open_citations import open_messages
 from bot.types import Conversation, ConversationId, MessageId, Role
 from web.dependencies import WebContext
 from web.errors import HttpProblem, kind_of
+from web.security import may
 from web.ui import chat_view
-from web.ui.chat_view import OpenConversation
+from web.ui.chat_view import OpenConversation, Shows
 from web.ui.markup import Words, asset, button, language_switch, notice
 
 #: Streamed text is sent to the browser at most this often: 12 times a second reads as fluent.
@@ -78,14 +79,14 @@ class ChatPage:
         self._language = language
         self.words = Words(context.services.catalogue, language)
 
-    def open(self, event: gr.EventData) -> View:
+    def open(self, event: gr.EventData, request: gr.Request | None = None) -> View:
         """Shows the conversation asked for; without one, or with a wrong token, a fresh page."""
         press = Press.of(event)
         line = ""
         opened = None
         if press.id:
             try:
-                opened = self._opened(self._authorized(press), press.token)
+                opened = self._opened(self._authorized(press), press.token, request)
             except _EXPECTED:
                 line = f'<div class="k-gone">{notice(self.words("conversation_gone"))}</div>'
         return self._header(), self._log(opened), line
@@ -102,7 +103,7 @@ class ChatPage:
         except _EXPECTED as error:
             yield gr.skip(), self._problem(error)
             return
-        yield from self._stream(turn, conversation.id, token)
+        yield from self._stream(turn, (conversation.id, token), request)
 
     def regenerate(self, event: gr.EventData, request: gr.Request) -> Iterator[View]:
         """Writes the answer to the same question again."""
@@ -115,7 +116,7 @@ class ChatPage:
         except _EXPECTED as error:
             yield gr.skip(), self._problem(error)
             return
-        yield from self._stream(turn, conversation.id, press.token)
+        yield from self._stream(turn, (conversation.id, press.token), request)
 
     def stop(self, event: gr.EventData) -> None:
         """Stops the answer being written; its stream then ends by itself."""
@@ -134,9 +135,9 @@ class ChatPage:
             self._services.chat.handoff(conversation.id)
         except _EXPECTED as error:
             return gr.skip(), self._problem(error)
-        return self._log(self._opened_by_id(conversation.id, token)), ""
+        return self._log(self._opened_by_id(conversation.id, token, request)), ""
 
-    def rate(self, event: gr.EventData) -> View:
+    def rate(self, event: gr.EventData, request: gr.Request | None = None) -> View:
         """Stores a thumb with its reason and comment."""
         press = Press.of(event)
         try:
@@ -150,9 +151,9 @@ class ChatPage:
             )
         except _EXPECTED as error:
             return gr.skip(), self._problem(error)
-        return self._log(self._opened_by_id(conversation.id, press.token)), ""
+        return self._log(self._opened_by_id(conversation.id, press.token, request)), ""
 
-    def score(self, event: gr.EventData) -> View:
+    def score(self, event: gr.EventData, request: gr.Request | None = None) -> View:
         """Stores how the customer liked the conversation, 1 to 5."""
         press = Press.of(event)
         try:
@@ -161,7 +162,7 @@ class ChatPage:
                 self._services.conversations.rate(conversation.id, int(press.value))
         except _EXPECTED as error:
             return gr.skip(), self._problem(error)
-        return self._log(self._opened_by_id(conversation.id, press.token)), ""
+        return self._log(self._opened_by_id(conversation.id, press.token, request)), ""
 
     def cite(self, event: gr.EventData) -> str:
         """Opens the cited passage, highlighted in its surroundings."""
@@ -174,9 +175,11 @@ class ChatPage:
             return notice(self.words("source_gone"), kind="error")
         return chat_view.panel(passage, n, self.words)
 
-    def _stream(self, turn: Turn, conversation_id: ConversationId, token: str) -> Iterator[View]:
+    def _stream(
+        self, turn: Turn, own: tuple[ConversationId, str], request: gr.Request
+    ) -> Iterator[View]:
         words = self.words
-        opened = self._opened_by_id(conversation_id, token)
+        opened = self._opened_by_id(*own, request)
         said = tuple(each for each in opened.messages if each.id != turn.reply_id)
         yield self._log(replace(opened, messages=said)), self._live("", None)
         text, painted, status, ended = "", 0.0, None, ""
@@ -194,7 +197,7 @@ class ChatPage:
                 if isinstance(event, Status) or now - painted >= _REPAINT_S:
                     painted = now
                     yield gr.skip(), self._live(text, status)
-        yield self._log(self._opened_by_id(conversation_id, token)), ended
+        yield self._log(self._opened_by_id(*own, request)), ended
 
     def _live(self, text: str, status: Status | None) -> str:
         if status is None or status.stage == "searching":
@@ -222,13 +225,24 @@ class ChatPage:
                 return message.id
         raise MessageNotFound(f"No answer {press.message!r} in this conversation.")
 
-    def _opened_by_id(self, conversation_id: ConversationId, token: str) -> OpenConversation:
-        return self._opened(self._services.conversations.get(conversation_id), token)
+    def _opened_by_id(
+        self, conversation_id: ConversationId, token: str, request: gr.Request | None
+    ) -> OpenConversation:
+        return self._opened(self._services.conversations.get(conversation_id), token, request)
 
-    def _opened(self, conversation: Conversation, token: str) -> OpenConversation:
+    def _opened(
+        self, conversation: Conversation, token: str, request: gr.Request | None
+    ) -> OpenConversation:
         messages = self._services.conversations.messages(conversation.id)
         readable = open_messages(messages, self._services.documents)
-        return OpenConversation(conversation, token, tuple(readable))
+        return OpenConversation(conversation, token, tuple(readable), self._shows(request))
+
+    def _shows(self, request: gr.Request | None) -> Shows:
+        """Staff who try the page see all; customers what the setting lets them."""
+        user = self._context.gate.user(request.request) if request else None
+        if user is not None and not user.must_change_password and may(user, "transcripts"):
+            return "all"
+        return "own" if self._services.settings.chat.show_analysis else "none"
 
     def _log(self, opened: OpenConversation | None) -> str:
         return chat_view.log(opened, self._profile(), self.words)

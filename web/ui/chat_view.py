@@ -7,6 +7,7 @@ Buttons carry `data-act`; `static/chat.js` turns a press into an event with thos
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from bot.company import CompanyProfile
 from bot.conversations import FEEDBACK_REASONS
@@ -19,6 +20,7 @@ from bot.types import (
     MessageStatus,
     Role,
 )
+from web.ui.analysis_view import marks, own_marks
 from web.ui.markup import Words, button, escape, moment, notice
 
 _THUMB_UP = "M3 11h4v9H3zM7 11l4-8c2 0 3 1 3 3l-1 4h6c1.5 0 2.3 1 2 2.5l-1.3 6c-.3 1-1 1.5-2 1.5H7"
@@ -26,6 +28,8 @@ _THUMB_DOWN = (
     "M3 13h4V4H3zM7 13l4 8c2 0 3-1 3-3l-1-4h6c1.5 0 2.3-1 2-2.5l-1.3-6C18 4.5 17.3 4 16 4H7"
 )
 _WHO = {Role.CUSTOMER: "you", Role.BOT: "bot", Role.AGENT: "agent", Role.SYSTEM: "system"}
+#: What stands under the customer's messages: nothing, language and intent, or everything.
+Shows = Literal["none", "own", "all"]
 _MARKER = re.compile(r"\[(\d{1,2})\]")
 
 
@@ -36,6 +40,7 @@ class OpenConversation:
     conversation: Conversation
     token: str
     messages: tuple[Message, ...]
+    shows: Shows = "none"  # of what was understood of the customer's messages
 
 
 def header_name(profile: CompanyProfile, words: Words) -> str:
@@ -49,7 +54,10 @@ def log(opened: OpenConversation | None, profile: CompanyProfile, words: Words) 
         return f'<div class="k-log" role="log">{_welcome(profile, words)}</div>'
     conversation = opened.conversation
     last = next((m.id for m in reversed(opened.messages) if m.role == Role.BOT), None)
-    parts = [_message(m, words, is_last=m.id == last) for m in opened.messages]
+    parts = [
+        _message(m, words, is_last=m.id == last) + _understood(m, opened.shows, words)
+        for m in opened.messages
+    ]
     state = "" if conversation.state == ConversationState.BOT else conversation.state.value
     return (
         f'<div class="k-log" role="log" aria-label="{words("conversation")}" '
@@ -131,6 +139,15 @@ def _message(message: Message, words: Words, *, is_last: bool) -> str:
     if message.role == Role.BOT:
         return _answer(message, words, is_last=is_last)
     return _bubble(message.role, _plain(message.text), words, author=message.author)
+
+
+def _understood(message: Message, shows: Shows, words: Words) -> str:
+    if message.role != Role.CUSTOMER or shows == "none":
+        return ""
+    shown = marks if shows == "all" else own_marks
+    found = shown(message.analysis, words)
+    title = words("understood")
+    return found and f'<details class="k-read"><summary>{title}</summary>{found}</details>'
 
 
 def _bubble(role: Role, body: str, words: Words, *, author: str | None = None) -> str:

@@ -9,12 +9,19 @@ from typing import Any
 
 import gradio as gr
 
+from bot.assembly import Services
 from bot.catalogue import UiLanguage
+from bot.classifiers.labels import LABELS, Task
+from bot.labels import label_of
+from bot.resolutions import suggest_resolution
 from bot.transcripts import ConversationFilter
-from bot.types import ConversationId, ConversationState
+from bot.types import ConversationId, ConversationState, Message, MessageId
+from knowledge.types import ScoredChunk
 from web.dependencies import WebContext
 from web.errors import HttpProblem
 from web.ui import transcripts_view
+from web.ui.analysis_view import Reading
+from web.ui.markup import notice
 from web.ui.staff import EXPECTED, QUIET, Desk, piece, sent, staff_script
 
 _PAGE_SIZE = 20
@@ -53,6 +60,8 @@ class TranscriptsPage:
         press = sent(event)
         try:
             self._desk.user(request, "transcripts")
+            if press.get("act") == "resolution":
+                return "", gr.skip(), self._resolved(MessageId(press.get("id", "")))
             if press.get("act") == "show":
                 return "", gr.skip(), self._conversation(ConversationId(press.get("id", "")))
             page = press.get("page", "")
@@ -62,6 +71,25 @@ class TranscriptsPage:
         except EXPECTED as error:
             return self._desk.line(error), gr.skip(), ""
 
+    def label(self, event: gr.EventData, request: gr.Request) -> View:
+        """Puts the labels of the form in force that differ; returns line and detail."""
+        form = sent(event)
+        try:
+            user = self._desk.user(request, "transcripts")
+            message = self._services.conversations.message(MessageId(form.get("id", "")))
+            n_changed = correct_labels(self._services, message, form, author=user.name)
+        except EXPECTED as error:
+            return self._desk.line(error), gr.skip()
+        name = "labels_saved" if n_changed else "labels_unchanged"
+        said = notice(self.words(name, n=n_changed))
+        return said, self._conversation(message.conversation_id)
+
+    def _resolved(self, message_id: MessageId) -> str:
+        """Shows a conversation with a suggested resolution under one of its messages."""
+        message = self._services.conversations.message(message_id)
+        hit = suggest_resolution(self._services.retriever, message.text)
+        return self._conversation(message.conversation_id, resolution=(message_id, hit))
+
     def _page(self, form: Mapping[str, str], page: int) -> str:
         wanted = _filter(form, page)
         found, total = self._services.conversations.find(wanted)
@@ -69,16 +97,44 @@ class TranscriptsPage:
             found, total, self.words, page=page, page_size=_PAGE_SIZE
         )
 
-    def _conversation(self, conversation_id: ConversationId) -> str:
+    def _conversation(
+        self,
+        conversation_id: ConversationId,
+        *,
+        resolution: tuple[MessageId, ScoredChunk | None] | None = None,
+    ) -> str:
         opened = self._services.conversations.get(conversation_id)
         messages = self._services.conversations.messages(conversation_id, with_superseded=True)
-        return transcripts_view.conversation(opened, messages, self.words)
+        labels = self._services.labels
+        reading = Reading(
+            corrections=labels.of_conversation(conversation_id),
+            options={task: labels.options(task) for task in Task},
+            resolution=resolution,
+        )
+        return transcripts_view.conversation(opened, messages, self.words, reading=reading)
+
+
+def correct_labels(
+    services: Services, message: Message, form: Mapping[str, str], *, author: str
+) -> int:
+    """Corrects what the form says otherwise than what is in force; returns how many labels."""
+    reading = Reading(services.labels.of_conversation(message.conversation_id))
+    analysis = reading.in_force(message)
+    n_changed = 0
+    for task in Task:
+        label = form.get(task.value, "")
+        if not label or (analysis and label == label_of(analysis, task)):
+            continue
+        services.labels.correct(message.id, task, label, author=author)
+        n_changed += 1
+    return n_changed
 
 
 def _filter(form: Mapping[str, str], page: int) -> ConversationFilter:
     until = _day(form.get("date_to", ""))
     state = form.get("state", "")
     rating = form.get("rating", "")
+    severity = form.get("severity", "")
     return ConversationFilter(
         q=form.get("q", ""),
         date_from=_day(form.get("date_from", "")),
@@ -88,6 +144,10 @@ def _filter(form: Mapping[str, str], page: int) -> ConversationFilter:
         state=ConversationState(state) if state in set(ConversationState) else None,
         handed_off=_FLAGS.get(form.get("handed_off", "")),
         unanswered=_FLAGS.get(form.get("unanswered", "")),
+        intent=form.get("intent") or None,
+        sentiment=form.get("sentiment") or None,
+        severity=int(severity) if severity in LABELS[Task.SEVERITY] else None,
+        is_due_first=form.get("order") == "due",
         page=page,
         page_size=_PAGE_SIZE,
     )
@@ -110,7 +170,7 @@ def build_transcripts(context: WebContext, language: UiLanguage) -> gr.Blocks:
         bar = piece("k-top", script=staff_script())
         piece("k-title", f"<h1>{words('nav_transcripts')}</h1>")
         line = piece("k-line")
-        piece("k-filters", transcripts_view.filters(words))
+        piece("k-filters", transcripts_view.filters(words, context.services.labels.options))
         listed = piece("k-list")
         detail = piece("k-transcript")
         form = gr.State({})
@@ -118,4 +178,5 @@ def build_transcripts(context: WebContext, language: UiLanguage) -> gr.Blocks:
         bar.staff_open(page.open, None, [bar, line, listed], **QUIET)
         bar.staff_form(page.find, None, [line, listed, form], **QUIET)
         bar.staff_act(page.act, form, [line, listed, detail], **QUIET)
+        bar.staff_label(page.label, None, [line, detail], **QUIET)
     return blocks

@@ -1,13 +1,19 @@
 """The transcripts page as HTML: the list with its filters, and one conversation in full."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
+from bot.classifiers.labels import LABELS, Task
+from bot.priority import SERIOUS
 from bot.types import Citation, Conversation, ConversationState, Message, Reply, Role
+from web.ui.analysis_view import Reading, background, label_name, trend
 from web.ui.knowledge_view import score, timings
 from web.ui.markup import Words, escape, moment, pager, table
 
 _RATINGS = range(1, 6)
+_FILTERED = (Task.INTENT, Task.SENTIMENT, Task.SEVERITY)
+_ORDERS = ("newest", "due")
 _WHO = {
     Role.CUSTOMER: "role_customer",
     Role.BOT: "bot",
@@ -16,8 +22,8 @@ _WHO = {
 }
 
 
-def filters(words: Words) -> str:
-    """Returns the form that narrows the list."""
+def filters(words: Words, options: Callable[[Task], Sequence[str]] = LABELS.__getitem__) -> str:
+    """Returns the form that narrows the list; `options` are the labels that there are."""
     languages = (("", "any"), ("zh", "language_zh"), ("en", "language_en"))
     ratings = (("", words("any")), *((str(n), words("stars", n=n)) for n in _RATINGS))
     yes_no = (("", "any"), ("1", "yes"), ("0", "no"))
@@ -30,6 +36,8 @@ def filters(words: Words) -> str:
         select("state", words("filter_state"), _states(words)),
         select("handed_off", words("filter_handed_off"), [(v, words(t)) for v, t in yes_no]),
         select("unanswered", words("filter_unanswered"), [(v, words(t)) for v, t in yes_no]),
+        *(_by_label(task, options(task), words) for task in _FILTERED),
+        select("order", words("filter_order"), [(v, words("order_" + v)) for v in _ORDERS]),
     )
     return (
         f'<form class="k-filters" data-form="find" aria-label="{words("filters")}">'
@@ -46,24 +54,38 @@ def conversations(
         return f'<p class="k-empty">{words("no_conversations")}</p>'
     rows = [_row(conversation, words) for conversation in shown]
     headings = ("first_words", "state", "language", "messages", "rating", "updated")
-    listed = table(words("conversations"), [words("col_" + name) for name in headings], rows)
+    names = [words("col_" + name) for name in headings]
+    names.insert(2, words("priority_col"))
+    listed = table(words("conversations"), names, rows)
     return listed + pager(total, words, page=page, page_size=page_size)
 
 
-def conversation(opened: Conversation, messages: Sequence[Message], words: Words) -> str:
-    """Returns a conversation with, for each answer, how it came about."""
+def conversation(
+    opened: Conversation,
+    messages: Sequence[Message],
+    words: Words,
+    *,
+    reading: Reading | None = None,
+) -> str:
+    """Returns a conversation with, for each message, what was understood or how it came about."""
+    reading = reading or Reading()
     known = [
         (words("col_state"), words("state_" + opened.state.value)),
         (words("col_language"), words("language_" + opened.language)),
         (words("started"), moment(opened.created_at)),
         (words("col_rating"), _rating(opened, words)),
     ]
+    if opened.priority is not None:
+        known.append((words("priority_col"), _priority(opened, words)))
+    mood = trend(messages, reading, words)
+    if mood:
+        known.append((words("trend"), mood))
     if opened.handoff_at is not None:
         known.append((words("handed_off_at"), moment(opened.handoff_at)))
     if opened.customer:
         claims = ", ".join(f"{name}: {value}" for name, value in opened.customer.items())
         known.append((words("customer_claims"), escape(claims)))
-    shown = "".join(_message(message, words) for message in messages)
+    shown = "".join(_message(message, reading, words) for message in messages)
     return (
         f'<p><a href="#" class="k-back">← {words("back_to_list")}</a></p>'
         f"<h2>{escape(opened.title or words.plain('untitled'))}</h2>{facts(known)}"
@@ -98,6 +120,7 @@ def _row(conversation: Conversation, words: Words) -> tuple[str, ...]:
     return (
         f'<a href="#{escape(conversation.id)}">{title}</a>',
         state + (flag if conversation.handoff_at else ""),
+        _priority(conversation, words),
         words("language_" + conversation.language),
         str(conversation.n_messages),
         _rating(conversation, words),
@@ -109,7 +132,27 @@ def _rating(conversation: Conversation, words: Words) -> str:
     return "–" if conversation.rating is None else words("stars", n=conversation.rating)
 
 
-def _message(message: Message, words: Words) -> str:
+def _by_label(task: Task, labels: Sequence[str], words: Words) -> str:
+    """A list of a task's labels; the severity that is chosen is the least that is shown."""
+    names = [(escape(label), label_name(task, label, words)) for label in labels]
+    title = words("filter_" + task.value)
+    return select(task.value, title, [("", words("any")), *names])
+
+
+def _priority(conversation: Conversation, words: Words) -> str:
+    if conversation.priority is None:
+        return "–"
+    name = label_name(Task.SEVERITY, str(conversation.priority), words)
+    badge = f'<span class="k-badge k-{"bad" if conversation.priority >= SERIOUS else "off"}">'
+    due_at, is_over = conversation.due_at, conversation.state == ConversationState.RESOLVED
+    if due_at is None or is_over:
+        return f"{badge}{name}</span>"
+    late = "" if datetime.now(UTC) < due_at else f" {words('priority_overdue')}"
+    due = f'<span class="k-soft">{words("priority_due")} {moment(due_at)}{late}</span>'
+    return f"{badge}{name}</span> {due}"
+
+
+def _message(message: Message, reading: Reading, words: Words) -> str:
     who = escape(message.author) if message.author else words(_WHO[message.role])
     parts = [f'<div class="k-text">{escape(message.text)}</div>']
     if message.status.value != "complete":
@@ -120,10 +163,11 @@ def _message(message: Message, words: Words) -> str:
         parts.append(_feedback(message.feedback, words))
     if message.role == Role.BOT:
         parts.append(_background(message, words))
+    below = background(message, reading, words) if message.role == Role.CUSTOMER else ""
     return (
         f'<article class="k-message k-{message.role.value}"><h3>{who} '
         f'<span class="k-soft">{moment(message.created_at)}</span></h3>'
-        f'<div class="k-bubble">{"".join(parts)}</div></article>'
+        f'<div class="k-bubble">{"".join(parts)}</div>{below}</article>'
     )
 
 
@@ -169,7 +213,7 @@ def _reply(reply: Reply, words: Words) -> str:
         (words("model"), escape(reply.model) or "–"),
         (words("adapter"), escape(reply.adapter) if reply.adapter else words("no_adapter")),
         (words("grounding"), grounding),
-        (words("intent"), escape(reply.analysis.intent.label)),
+        (words("intent"), label_name(Task.INTENT, reply.analysis.intent.label, words)),
     ]
     cited = "".join(_citation(citation, words) for citation in reply.citations)
     sources = f'<h4>{words("sources")}</h4><ol class="k-hits">{cited}</ol>' if cited else ""

@@ -1,6 +1,6 @@
 // The staff pages in the browser. Sends 'staff_open' once, 'staff_act' for a press on [data-act],
-// 'staff_form' for a form[data-form]; data-event="split" or "filter" makes either of them
-// 'staff_split' or 'staff_filter' instead (Gradio takes events whose quoted names stand in here).
+// 'staff_form' for a form[data-form]; data-event="split", "filter" or "label" makes
+// either of them 'staff_split', 'staff_filter' or 'staff_label' instead (Gradio takes events whose quoted names stand in here).
 // A transcript is opened by the address's #id, so that going back works.
 const $ = (selector, root = document) => root.querySelector(selector);
 let opener = null, lastAct = "";
