@@ -20,9 +20,9 @@ _LIMITS = (-4.0, 4.0)  # of the logarithm of a weight
 def fit_fusion(
     parts: Sequence[Floats],
     columns: npt.NDArray[np.int64],
-    weights: npt.NDArray[np.float64] | None = None,
-) -> Floats:
-    """Returns (len(parts),) positive weights that minimize the log loss of the weighted sum.
+    weights: Floats | None = None,
+) -> tuple[Floats, float]:
+    """Returns the positive weights that minimize the log loss of the weighted sum, and that loss.
 
     Args:
         parts: (n, k) scores each.
@@ -52,7 +52,7 @@ def fit_fusion(
 
     start = np.zeros(len(parts))
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[_LIMITS] * len(parts))
-    return np.asarray(np.exp(found.x), np.float32)
+    return np.asarray(np.exp(found.x), np.float32), float(found.fun)
 
 
 def expected_calibration_error(

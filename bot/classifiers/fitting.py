@@ -90,7 +90,7 @@ def fit(
     rows = replace(rows, columns=columns, shares=_balance(rows.shares, columns, options))
     trained = _Trainer(rows, len(known), options)
     strength, held_out = trained.choose_strength()
-    parts = trained.fit_parts(np.flatnonzero(columns >= 0), strength)
+    parts = trained.fit_parts(strength)
     tensors = {**parts.tensors(), "fusion": held_out.fusion}
     names = known
     if options.scope:
@@ -181,18 +181,27 @@ class _HeldOut:
     """Scores of rows by parts that did not see them, and how they are best added."""
 
     rows: Ints
-    logits: Floats  # (n, k), added
+    logits: Floats  # (n, n_columns), added
     fusion: Floats
 
 
 class _Trainer:
-    """Fits parts to subsets of the rows."""
+    """Fits parts to subsets of the rows.
+
+    Enough out-of-scope examples get a column of their own behind those of the labels, which only
+    serves as a sign of being out of scope; fewer are left out of the parts.
+    """
 
     def __init__(self, rows: _Rows, n_labels: int, options: FitOptions) -> None:
         self._rows = rows
         self._n_labels = n_labels
         self._options = options
         self._folds = _assign_folds(rows, options)
+        inside = rows.columns >= 0
+        self._has_outside = int((~inside).sum()) >= _MIN_OUTSIDE
+        self._n_columns = n_labels + self._has_outside
+        self._targets = np.where(inside, rows.columns, n_labels)
+        self._is_taught = inside | self._has_outside
 
     def choose_strength(self) -> tuple[float, _HeldOut]:
         """Returns the C with the least held-out loss, and the held-out scores it gave."""
@@ -201,7 +210,7 @@ class _Trainer:
         if len(tested) == 0:
             fusion = np.asarray([_ZERO_SHOT_SHARPNESS / 10, 0.3], np.float32)
             return strengths[-1], _HeldOut(
-                tested, np.zeros((0, self._n_labels), np.float32), fusion
+                tested, np.zeros((0, self._n_columns), np.float32), fusion
             )
         ngram = [self._held_out(self._ngram_scores, tested)] if self._options.ngram_strength else []
         best: tuple[float, float, _HeldOut] | None = None
@@ -210,18 +219,19 @@ class _Trainer:
             parts = [dense, *ngram]
             columns, shares = self._rows.columns[tested], self._rows.shares[tested]
             inside = columns >= 0
-            fusion = fit_fusion([x[inside] for x in parts], columns[inside], shares[inside])
-            logits = sum(w * x for w, x in zip(fusion, parts, strict=True))
-            loss = _log_loss(logits[inside], columns[inside], shares[inside])
+            known = [part[inside, : self._n_labels] for part in parts]
+            fusion, loss = fit_fusion(known, columns[inside], shares[inside])
+            logits = np.tensordot(fusion, np.stack(parts), axes=1)
             if best is None or loss < best[0]:
                 full = fusion if ngram else np.append(fusion, np.float32(0))
                 best = (loss, strength, _HeldOut(tested, logits, full))
         assert best is not None  # noqa: S101  # strengths is not empty
         return best[1], best[2]
 
-    def fit_parts(self, subset: Ints, strength: float) -> _Parts:
-        """Fits both parts to the rows of `subset`, all of them in scope."""
+    def fit_parts(self, strength: float) -> _Parts:
+        """Fits both parts to all rows."""
         rows = self._rows
+        subset = np.flatnonzero(self._is_taught)
         weight, bias = self._fit_dense(subset, strength)
         if not self._options.ngram_strength:
             return _Parts(weight, bias, np.zeros(0, np.float32), None, None)
@@ -249,7 +259,7 @@ class _Trainer:
             strange[here] = part.signs(dense, logits, ignored=np.maximum(columns[here], 0))
         inside, outside = signs[columns >= 0], signs[columns < 0]
         distances = self._distances(np.ones(len(rows.columns), bool))
-        if len(outside) >= _MIN_OUTSIDE:
+        if self._has_outside:
             return fit_scope(distances, inside, outside, accept=None)
         outside = np.concatenate([outside, strange[columns >= 0]])
         return fit_scope(distances, inside, outside, accept=self._options.accept)
@@ -259,12 +269,12 @@ class _Trainer:
         return measure_distances(self._rows.dense[kept], self._rows.columns[kept], self._n_labels)
 
     def _held_out(self, fit_and_score: Callable[[Ints, Ints], Floats], tested: Ints) -> Floats:
-        """Returns (n_tested, k): each fold's rows scored by a part fitted to the others."""
-        scores = np.zeros((len(tested), self._n_labels), np.float32)
+        """Returns (n_tested, n_columns): each fold's rows scored by a part fitted to the others."""
+        scores = np.zeros((len(tested), self._n_columns), np.float32)
         for fold in range(self._options.folds):
             here = self._folds[tested] == fold
             if here.any():
-                kept = np.flatnonzero((self._folds != fold) & (self._rows.columns >= 0))
+                kept = np.flatnonzero((self._folds != fold) & self._is_taught)
                 scores[here] = fit_and_score(kept, tested[here])
         return scores
 
@@ -283,7 +293,7 @@ class _Trainer:
         from sklearn.linear_model import LogisticRegression
 
         model = LogisticRegression(C=strength, max_iter=200, tol=1e-3)
-        model.fit(self._rows.dense[kept], self._rows.columns[kept], self._rows.shares[kept])
+        model.fit(self._rows.dense[kept], self._targets[kept], self._rows.shares[kept])
         return _per_label(model)
 
     def _fit_ngrams(self, kept: Ints, idf: Floats) -> tuple[Floats, Floats]:
@@ -291,7 +301,7 @@ class _Trainer:
 
         rows = weigh_ngrams(self._rows.sparse[kept], idf)
         model = LinearSVC(C=self._options.ngram_strength, random_state=self._options.seed)
-        model.fit(rows, self._rows.columns[kept], self._rows.shares[kept])
+        model.fit(rows, self._targets[kept], self._rows.shares[kept])
         return _per_label(model)
 
 
@@ -333,13 +343,6 @@ def _balance(shares: Floats, columns: Ints, options: FitOptions) -> Floats:
     factors = sums.sum() / (len(sums) * sums)
     balanced = np.where(columns >= 0, shares * factors[np.maximum(columns, 0)], shares)
     return np.asarray(balanced, np.float32)
-
-
-def _log_loss(logits: Floats, columns: Ints, shares: Floats) -> float:
-    top = logits.max(axis=1)
-    totals = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
-    losses = totals - logits[np.arange(len(columns)), columns]
-    return float((losses * shares).sum() / shares.sum())
 
 
 def _prior(names: tuple[str, ...], options: FitOptions) -> Floats:

@@ -33,7 +33,8 @@ class Head:
 
     Tensors: `dense_weight` (d, k), `dense_bias` (k,), `ngram_weight` (n_buckets, k), `ngram_bias`
     (k,), `ngram_idf` (n_buckets,), `fusion` (2,), `prior` (n_labels,) and, with a scope, those of
-    `outliers.Scope`. k counts the labels without `oos` where there is a scope.
+    `outliers.Scope`. Where there is a scope, the k columns are the labels without `oos`, and one
+    more at the end if there were enough out-of-scope examples to learn from.
     """
 
     task: str
@@ -47,8 +48,8 @@ class Head:
         A message with little substance gets what is usual instead of what its few letters say.
         """
         logits = self.logits(features)  # (n, k)
-        known = _softmax(logits)
         scope = self.scope
+        known = _softmax(logits[:, : len(self.known_labels)])
         if scope is not None:
             outside = scope.outside(features.dense, logits)[:, None]  # (n, 1)
             known = self._with_outside(known * (1.0 - outside), outside)
@@ -119,7 +120,8 @@ class Head:
     def ngram_weights(self, label: str) -> Floats:
         """Returns (n_buckets,): what each bucket adds to the label's logit beyond the average's."""
         column = self.known_labels.index(label)
-        return self.tensors["fusion"][1] * _beyond_average(self.tensors["ngram_weight"], column)
+        weights = _beyond_average(self.tensors["ngram_weight"], column)
+        return np.asarray(weights * self.tensors["fusion"][1], np.float32)
 
     def _with_outside(self, known: Floats, outside: Floats) -> Floats:
         column = self.labels.index(OUT_OF_SCOPE)

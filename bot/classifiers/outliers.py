@@ -1,9 +1,10 @@
 """Decides how probable it is that a message belongs to none of the labels.
 
-Three signs are put together by a small logistic model fitted on held-out data: how far the message
-is from the nearest class under a shared covariance, how much farther it is from the nearest class
-than from the data as a whole, and how much evidence the classifier saw (energy), beside the margin
-between its two best labels. A softmax alone is confident on nonsense.
+Several signs are put together by a small logistic model fitted on held-out data: how far the
+message is from the nearest class under a shared covariance, how much farther that is than from the
+data as a whole, how much evidence the classifier saw for its best label, how far ahead of the
+others that is, and, where examples of it were given, how much looks like something out of scope.
+A softmax alone is confident on nonsense.
 
 Sources: Lee et al., "A Simple Unified Framework for Detecting Out-of-Distribution Samples",
 NeurIPS 2018 (Mahalanobis); Ren et al., "A Simple Fix to Mahalanobis Distance", 2021 (relative
@@ -22,8 +23,10 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 
-_SHRINKAGE = 0.3
-N_SIGNS = 5
+_SHRINKAGE = 0.1
+#: How many of the messages are taken to be out of scope, whatever the training file holds.
+_OUTSIDE_SHARE = 0.15
+N_SIGNS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,26 +45,29 @@ class Distances:
     def signs(
         self, dense: Floats, logits: Floats, *, ignored: npt.NDArray[np.int64] | None = None
     ) -> Floats:
-        """Returns (n, N_SIGNS): what speaks for a message being out of scope.
+        """Returns (n, N_SIGNS) float32: what speaks for a message being out of scope.
 
         Args:
             dense: (n, d) rows.
-            logits: (n, k) of the classifier.
+            logits: (n, k) of the classifier, or (n, k + 1) with a last column for out of scope.
             ignored: For each row a column to leave out, as if that label were not known.
         """
+        n_labels = len(self.means)
+        known = logits[:, :n_labels]
         rows = dense @ self.whitening  # (n, r)
         squared = (rows**2).sum(axis=1)[:, None] - 2 * rows @ self.means.T
         squared = np.maximum(squared + (self.means**2).sum(axis=1), 0.0)  # (n, k)
         if ignored is not None:
             places = (np.arange(len(rows)), ignored)
-            squared[places], logits = np.inf, logits.copy()
-            logits[places] = logits.min(axis=1)
-        nearest = np.sqrt(squared.min(axis=1) / rows.shape[1])
-        background = np.sqrt((((rows - self.center) / self.spread) ** 2).mean(axis=1))
-        top = logits.max(axis=1)
-        energy = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
-        second = np.partition(logits, -2, axis=1)[:, -2]
-        signs = [nearest, nearest - background, -energy, -(top - second), -(top - logits.mean(1))]
+            squared[places], known = np.inf, known.copy()
+            known[places] = known.min(axis=1)
+        nearest = squared.min(axis=1) / rows.shape[1]
+        background = (((rows - self.center) / self.spread) ** 2).mean(axis=1)
+        top = known.max(axis=1)
+        energy = top + np.log(np.exp(known - top[:, None]).sum(axis=1))
+        second = np.partition(known, -2, axis=1)[:, -2]
+        apart = logits[:, -1] - top if logits.shape[1] > n_labels else np.zeros_like(top)
+        signs = [np.sqrt(nearest), nearest - background, -top, energy - top, second - top, apart]
         return np.stack(signs, axis=1).astype(np.float32)
 
 
@@ -146,15 +152,19 @@ def fit_scope(
         inside: (n, N_SIGNS) signs of messages that belong to a label.
         outside: (m, N_SIGNS) signs of messages that do not.
         accept: The share of `inside` that must stay below even odds; None keeps the odds as
-            fitted with both sides weighing the same.
+            fitted, as if a fixed share of messages were out of scope.
     """
     from sklearn.linear_model import LogisticRegression
 
     signs = np.concatenate([inside, outside])
     mean, scale = signs.mean(axis=0), signs.std(axis=0) + 1e-6
     truth = np.repeat([0, 1], [len(inside), len(outside)])
-    model = LogisticRegression(C=1.0, class_weight="balanced")
-    model.fit((signs - mean) / scale, truth)
+    shares = np.repeat(
+        [(1 - _OUTSIDE_SHARE) / len(inside), _OUTSIDE_SHARE / len(outside)],
+        [len(inside), len(outside)],
+    )
+    model = LogisticRegression(C=1.0)
+    model.fit((signs - mean) / scale, truth, shares * len(signs))
     weights = np.append(model.coef_[0], model.intercept_[0]).astype(np.float32)
     scope = Scope(distances, weights, mean.astype(np.float32), scale.astype(np.float32))
     if accept is None:
