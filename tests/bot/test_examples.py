@@ -15,16 +15,17 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "bot" / "classifiers" / "examples"
 SETS = ROOT / "tests" / "sets"
 LANGUAGES = {"zh-Hans", "zh-Hant", "en", "mixed"}
-INTENTS = set(
-    "order_status change_order cancel_order delivery return exchange refund payment_problem invoice "
-    "account membership_points coupon product_question stock_price repair_warranty complaint "
-    "feedback_praise privacy_request ask_for_person greeting thanks goodbye small_talk oos".split()
-)
+INTENTS = {
+    "order_status", "change_order", "cancel_order", "delivery", "return", "exchange", "refund",
+    "payment_problem", "invoice", "account", "membership_points", "coupon", "product_question",
+    "stock_price", "repair_warranty", "complaint", "feedback_praise", "privacy_request",
+    "ask_for_person", "greeting", "thanks", "goodbye", "small_talk", "oos",
+}  # fmt: skip
 SENTIMENTS = {"very_negative", "negative", "neutral", "positive", "very_positive"}
-TYPES = set(
-    "product_quality wrong_or_missing_item delivery price_or_promotion refund staff_attitude repair "
-    "privacy_or_security legal_threat other".split()
-)
+TYPES = {
+    "product_quality", "wrong_or_missing_item", "delivery", "price_or_promotion", "refund",
+    "staff_attitude", "repair", "privacy_or_security", "legal_threat", "other",
+}  # fmt: skip
 MINIMUM = 60
 NEAR = 0.6  # share of character n-grams in common that makes two messages near duplicates
 FILES = ("zh", "en")
@@ -88,6 +89,12 @@ def test_no_message_nears_the_held_out(name: str) -> None:
     assert [texts[row] for row in np.unique(np.nonzero(similar >= NEAR)[0])] == []
 
 
+def test_no_language_example_is_held_out() -> None:
+    held_out = {(_plain(text) or text) for text in _held_out()}
+    texts = [str(row["text"]) for row in _languages()]
+    assert [text for text in texts if (_plain(text) or text) in held_out] == []
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_messages_follow_no_template(name: str) -> None:
     texts = _texts(name)
@@ -97,7 +104,9 @@ def test_messages_follow_no_template(name: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_messages_name_no_real_contact(name: str) -> None:
-    contact = re.compile(r"(?<!\d)1[3-9]\d{9}(?!\d)|\d{17}[\dXx]|[\w.]+@(?!example\.)\w+\.\w+|https?://")
+    contact = re.compile(
+        r"(?<!\d)1[3-9]\d{9}(?!\d)|\d{17}[\dXx]|[\w.]+@(?!example\.)\w+\.\w+|https?://"
+    )
     assert [text for text in _texts(name) if contact.search(text)] == []
 
 
