@@ -65,6 +65,12 @@ class IntentCare:
         comparison = head.record.comparison if head and head.record else None
         return {x: after for x, (_, after) in comparison.labels.items()} if comparison else {}
 
+    def live_labels(self) -> frozenset[str]:
+        """Returns the labels that the promoted head has learned; empty where none is promoted."""
+        head = self.serving_head()
+        learned = head.record.lineage.get("examples") if head and head.record else None
+        return frozenset(learned) if isinstance(learned, dict) else frozenset()
+
     def serving_head(self) -> RegisteredHead | None:
         """Returns the promoted intent head; None where the one that ships serves."""
         name = self.registry.serving_name(Task.INTENT)

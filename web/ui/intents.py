@@ -42,12 +42,13 @@ class IntentsPage:
         self.words = self._desk.words
 
     def open(self, request: gr.Request) -> View:
-        """Shows bar, line and everything there is."""
+        """Shows bar, line, the form and everything there is."""
         try:
             user = self._desk.user(request, "labels")
         except EXPECTED as error:
-            return "", self._desk.line(error), "", "", "", gr.Timer(active=False)
-        return self._desk.bar(request), "", *self._all(user)
+            return "", self._desk.line(error), "", "", "", "", gr.Timer(active=False)
+        new = intents_view.new_form(self.words) if may(user, "intents") else ""
+        return self._desk.bar(request), "", new, *self._all(user)
 
     def tick(self, request: gr.Request) -> View:
         """Shows how far it is; returns training, own, known, timer."""
@@ -73,7 +74,7 @@ class IntentsPage:
     def submit(self, event: gr.EventData, request: gr.Request) -> View:
         """Tries a message, saves an intent or forces a version; also returns what was tried."""
         form = sent(event)
-        unchanged = (gr.skip(), gr.skip(), gr.skip(), gr.skip())
+        unchanged = (gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip())
         try:
             if form.get("form") == "try":
                 self._desk.user(request, "labels")
@@ -81,13 +82,14 @@ class IntentsPage:
             user = self._desk.user(request, "intents")
             if form.get("form") == "force":
                 line = self._promote(form.get("head", ""), user, reason=form.get("reason", ""))
-                return gr.skip(), line, *self._all(user)
+                return gr.skip(), line, gr.skip(), *self._all(user)
             if form.get("form") != "intent":
                 raise HttpProblem("bad_request")
             key = self._save(form, user)
         except EXPECTED as error:
             return gr.skip(), self._desk.line(error), *unchanged
-        return gr.skip(), notice(self.words("intent_saved")), *self._all(user, changed=key)
+        line, new = notice(self.words("intent_saved")), intents_view.new_form(self.words)
+        return gr.skip(), line, new, *self._all(user, changed=key)
 
     def _act(self, press: Mapping[str, str], user: User) -> str:
         act, engine = press.get("act", ""), self._services.engine
@@ -175,7 +177,12 @@ class IntentsPage:
         intents, clashes = self._intents.store.list(), self._intents.clashes()
         registry = self._intents.registry
         own = OwnIntents(
-            intents, clashes.clashes, clashes.is_complete, self._intents.last_f1(), changed
+            intents,
+            clashes.clashes,
+            clashes.is_complete,
+            self._intents.live_labels(),
+            self._intents.last_f1(),
+            changed,
         )
         heads = Heads(
             registry.list(Task.INTENT),
@@ -201,13 +208,14 @@ def build_intents(context: WebContext, language: UiLanguage) -> gr.Blocks:
         tried = piece("k-tried")
         line = piece("k-line")
         training = piece("k-running")
+        new = piece("k-new")
         own = piece("k-own")
         known = piece("k-known")
         timer = gr.Timer(_REFRESH_S, active=False)
         shown = [training, own, known, timer]
-        bar.staff_open(page.open, None, [bar, line, *shown], **QUIET)
+        bar.staff_open(page.open, None, [bar, line, new, *shown], **QUIET)
         timer.tick(page.tick, None, shown, **QUIET)
         acted = bar.staff_act(page.act, None, [line, *shown], **QUIET)
         acted.then(None, js="() => window.kefuTop()", api_visibility="private")
-        bar.staff_form(page.submit, None, [tried, line, *shown], **QUIET)
+        bar.staff_form(page.submit, None, [tried, line, new, *shown], **QUIET)
     return blocks

@@ -1,6 +1,6 @@
 """Intents as HTML: own ones with their warnings, default ones, training, trained versions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bot.catalogue import LANGUAGES
@@ -30,14 +30,16 @@ class OwnIntents:
         intents: All of them.
         clashes: What clashes among them and with default ones.
         is_compared: False where comparing by meaning is still to be done.
-        live: The labels that the head in service knows, with their F1.
+        live: The labels that the head in service knows.
+        f1: Each label's last F1.
         changed: The key of the one just saved.
     """
 
     intents: Sequence[CompanyIntent]
     clashes: Sequence[Clash] = ()
     is_compared: bool = True
-    live: Mapping[str, float] = field(default_factory=dict)
+    live: Collection[str] = ()
+    f1: Mapping[str, float] = field(default_factory=dict)
     changed: str | None = None
 
 
@@ -96,21 +98,23 @@ def training(newest: Job | None, words: Words, *, may_write: bool) -> str:
     return f'{ended}<div class="k-row k-below">{press}{help}</div>'
 
 
+def new_form(words: Words) -> str:
+    """Returns the form for a new intent; a piece of its own, so that lists may change meanwhile."""
+    return (
+        f'<h2>{words("intents_own")}</h2><details class="k-edit">'
+        f"<summary>{words('intent_new')}</summary>{_form(None, words)}</details>"
+    )
+
+
 def own(shown: OwnIntents, words: Words, *, may_write: bool) -> str:
-    """Returns the form for a new intent and all of the company's."""
-    new = missing = ""
-    if may_write:
-        new = (
-            f'<details class="k-edit"><summary>{words("intent_new")}</summary>'
-            f"{_form(None, words)}</details>"
-        )
-        if not shown.is_compared:
-            check = button("intents-check", words("clashes_check"))
-            missing = f'<p class="k-soft">{words("clashes_missing")} {check}</p>'
+    """Returns all intents of the company."""
+    missing = ""
+    if may_write and not shown.is_compared:
+        check = button("intents-check", words("clashes_check"))
+        missing = f'<p class="k-soft">{words("clashes_missing")} {check}</p>'
     items = "".join(_own(intent, shown, words, may_write=may_write) for intent in shown.intents)
-    listed = f'<ol class="k-chunks">{items}</ol>' if items else ""
-    empty = "" if items else f'<p class="k-empty">{words("intents_none")}</p>'
-    return f"<h2>{words('intents_own')}</h2>{new}{missing}{listed}{empty}"
+    empty = f'<p class="k-empty">{words("intents_none")}</p>'
+    return missing + (f'<ol class="k-chunks">{items}</ol>' if items else empty)
 
 
 def default(known: Sequence[DefaultIntent], words: Words) -> str:
@@ -133,7 +137,7 @@ def _own(intent: CompanyIntent, shown: OwnIntents, words: Words, *, may_write: b
     draft = intent.draft
     state, kind = ("intent_on", "k-ok") if draft.enabled else ("intent_off", "k-off")
     trained = words("intent_live" if intent.key in shown.live else "intent_untrained")
-    f1 = shown.live.get(intent.key)
+    f1 = shown.f1.get(intent.key)
     score = f" · {words('intent_f1', value=f'{f1:.2f}')}" if f1 is not None else ""
     counted = words("intent_n_examples", zh=len(draft.examples_zh), en=len(draft.examples_en))
     warned = "".join(
@@ -192,7 +196,7 @@ def _form(draft: IntentDraft | None, words: Words) -> str:
     for language in LANGUAGES:
         examples = escape("\n".join(getattr(known, f"examples_{language}")))
         columns += (
-            f'<div class="k-edit-column">'
+            f"<div>"
             f"<label><span>{words('intent_name_' + language)}</span>"
             f'<input name="name_{language}" maxlength="{MAX_NAME_CHARS}" '
             f'value="{escape(known.name_zh if language == "zh" else known.name_en)}"></label>'
