@@ -134,7 +134,7 @@ def actions(services: Services) -> list[str]:
 def test_added_intent_is_recognised_after_one_press(
     page: IntentsPage, services: Services, manager: gr.Request
 ) -> None:
-    _, line, _, training, own, _, _ = page.submit(form(), manager)
+    _, line, training, own, _, _ = page.submit(form(), manager)
     assert "k-info" in line
     assert "to be trained" in own
     assert 'data-act="intents-train"' in training
@@ -163,14 +163,14 @@ def test_agents_see_but_change_nothing(page: IntentsPage, agent: gr.Request) -> 
 
 def test_clash_is_shown_with_its_example(page: IntentsPage, manager: gr.Request) -> None:
     clashing = form(examples_en=SHIPPED[0].text)
-    _, _, _, _, own, _, _ = page.submit(clashing, manager)
+    _, _, _, own, _, _ = page.submit(clashing, manager)
     assert "Has the same examples as" in own
     assert f"{SHIPPED[0].text} ↔ {SHIPPED[0].text}" in own
     assert "Fewer than 5 English examples" in own
 
 
 def test_what_people_write_is_escaped(page: IntentsPage, manager: gr.Request) -> None:
-    _, _, _, _, own, _, _ = page.submit(form(name_en="<b>x", examples_en="<script>"), manager)
+    _, _, _, own, _, _ = page.submit(form(name_en="<b>x", examples_en="<script>"), manager)
     assert "<b>x" not in own
     assert "<script>" not in own
 

@@ -78,13 +78,13 @@ def _report(comparison: Comparison, words: Words, names: Mapping[str, str]) -> s
     ]
     columns = [words("head_col_" + name) for name in ("intent", "before", "after")]
     title = words("head_details")
-    whole = " · ".join(
-        (
-            words("head_before", value=f"{comparison.before:.3f}"),
-            words("head_after", value=f"{comparison.after:.3f}"),
-            words("head_judged", n=comparison.n),
-        )
-    )
+    figures = [
+        words("head_after", value=f"{comparison.after:.3f}"),
+        words("head_judged", n=comparison.n),
+    ]
+    if any(before is not None for before, _ in comparison.labels.values()):
+        figures.insert(0, words("head_before", value=f"{comparison.before:.3f}"))
+    whole = " · ".join(figures)
     details = f"<details><summary>{title}</summary>{table(title, columns, rows)}</details>"
     return f'<p class="k-where">F1: {whole}</p>{details}'
 

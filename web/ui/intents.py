@@ -74,22 +74,24 @@ class IntentsPage:
     def submit(self, event: gr.EventData, request: gr.Request) -> View:
         """Tries a message, saves an intent or forces a version; also returns what was tried."""
         form = sent(event)
-        unchanged = (gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip())
+        unchanged = (gr.skip(), gr.skip(), gr.skip(), gr.skip())
         try:
             if form.get("form") == "try":
                 self._desk.user(request, "labels")
-                return self._try(form.get("text", "")), gr.skip(), *unchanged
+                return self._try(form.get("text", "")), "", *unchanged
             user = self._desk.user(request, "intents")
             if form.get("form") == "force":
                 line = self._promote(form.get("head", ""), user, reason=form.get("reason", ""))
-                return gr.skip(), line, gr.skip(), *self._all(user)
+                return gr.skip(), line, *self._all(user)
             if form.get("form") != "intent":
                 raise HttpProblem("bad_request")
             key = self._save(form, user)
         except EXPECTED as error:
             return gr.skip(), self._desk.line(error), *unchanged
-        line, new = notice(self.words("intent_saved")), intents_view.new_form(self.words)
-        return gr.skip(), line, new, *self._all(user, changed=key)
+        line = notice(self.words("intent_saved"))
+        if not form.get("old"):
+            line = f'<div class="k-added">{line}</div>'  # the script then empties the form
+        return gr.skip(), line, *self._all(user, changed=key)
 
     def _act(self, press: Mapping[str, str], user: User) -> str:
         act, engine = press.get("act", ""), self._services.engine
@@ -208,7 +210,7 @@ def build_intents(context: WebContext, language: UiLanguage) -> gr.Blocks:
         tried = piece("k-tried")
         line = piece("k-line")
         training = piece("k-running")
-        new = piece("k-new")
+        new = piece("k-form")
         own = piece("k-own")
         known = piece("k-known")
         timer = gr.Timer(_REFRESH_S, active=False)
@@ -217,5 +219,6 @@ def build_intents(context: WebContext, language: UiLanguage) -> gr.Blocks:
         timer.tick(page.tick, None, shown, **QUIET)
         acted = bar.staff_act(page.act, None, [line, *shown], **QUIET)
         acted.then(None, js="() => window.kefuTop()", api_visibility="private")
-        bar.staff_form(page.submit, None, [tried, line, new, *shown], **QUIET)
+        saved = bar.staff_form(page.submit, None, [tried, line, *shown], **QUIET)
+        saved.then(None, js="() => window.kefuAdded()", api_visibility="private")
     return blocks
