@@ -26,6 +26,9 @@ Floats = npt.NDArray[np.float32]
 _SHRINKAGE = 0.1
 #: How many of the messages are taken to be out of scope, whatever the training file holds.
 _OUTSIDE_SHARE = 0.15
+#: Log odds that a message must lie beyond what was seen, where no out-of-scope example is given:
+#: new customers word things in new ways, and turning away a good question is the worse mistake.
+_CAUTION = 2.0
 N_SIGNS = 6
 
 
@@ -170,5 +173,5 @@ def fit_scope(
     if accept is None:
         return scope
     margins = ((inside - mean) / scale) @ weights[:-1] + weights[-1]
-    weights[-1] -= np.quantile(margins, accept)
+    weights[-1] -= np.quantile(margins, accept) + _CAUTION
     return scope
