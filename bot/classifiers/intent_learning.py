@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bot.classifiers.extending import extend
 from bot.classifiers.features import Featurizer, normalize
 from bot.classifiers.fitting import FitOptions, fit, options_for
 from bot.classifiers.head import Head
@@ -17,6 +18,10 @@ from knowledge.embedding import is_chinese
 
 INTENT = "intent"
 EXAMPLES = Path(__file__).with_name("examples")
+#: A label with fewer examples weighs as if it had so many, each example at most `_MAX_WEIGHT`.
+_ENOUGH = 60.0
+_MAX_WEIGHT = 8.0
+_KEPT_BASES = 4  # as many as a cross-validation and the head itself need
 _MULTILINGUAL_SHARE = 0.8  # of the time that embedding takes
 
 
@@ -76,6 +81,7 @@ class HeadLearning:
         self._examples = examples
         self._lock = threading.Lock()
         self._english: RememberedEmbedder | None = None
+        self._bases: dict[tuple[Example, ...], Head] = {}
 
     def shipped(self) -> Sequence[Example]:
         """Returns the examples that ship."""
@@ -98,8 +104,36 @@ class HeadLearning:
         )
 
     def fit(self, examples: Sequence[Example], *, on_step: Step) -> TextHead:
-        """Trains a head; a label with one example is taught by it as by a description."""
+        """Trains a head; labels that do not ship are added to one that knows the others.
+
+        Raises:
+            ValueError: there are fewer than two labels.
+        """
         on_step(0.0)
+        default = {example.label for example in self.shipped()}
+        own = [example for example in examples if example.label not in default]
+        head = self._base([example for example in examples if example.label in default])
+        featurizer = self._featurizer()
+        if own:
+            on_step(0.5)
+            full = self._fit(examples)
+            features = featurizer.features([example.text for example in own])
+            head = extend(head, full, features, [example.label for example in own])
+        on_step(1.0)
+        return TextHead(head, featurizer, self._files)
+
+    def _base(self, examples: Sequence[Example]) -> Head:
+        """Trains a head, unless it is one of those trained last: cross-validation asks again."""
+        key = tuple(examples)
+        if key not in self._bases:
+            head = self._fit(examples)
+            while len(self._bases) >= _KEPT_BASES:
+                self._bases.pop(next(iter(self._bases)))
+            self._bases[key] = head
+        return self._bases[key]
+
+    def _fit(self, examples: Sequence[Example]) -> Head:
+        """Trains one head; a label with one example is taught by it as by a description."""
         counts = Counter(example.label for example in examples if not example.describes)
         said = [e for e in examples if not e.describes and counts[e.label] > 1]
         rest = [e for e in examples if e.describes or counts[e.label] == 1]
@@ -109,11 +143,15 @@ class HeadLearning:
         if rest:
             texts = [example.text for example in rest]
             described = (featurizer.features(texts), [example.label for example in rest])
-        on_step(0.3)
         labels = [example.label for example in said]
-        head = fit(INTENT, features, labels, options=_options(), descriptions=described)
-        on_step(1.0)
-        return TextHead(head, featurizer, self._files)
+        return fit(
+            INTENT,
+            features,
+            labels,
+            options=_options(),
+            weights=_weights(labels),
+            descriptions=described,
+        )
 
     def load(self, folder: Path) -> TextHead:
         """Reads a head."""
@@ -127,6 +165,12 @@ class HeadLearning:
             if self._english is None:
                 self._english = self._load_english()
             return self._english
+
+
+def _weights(labels: Sequence[str]) -> Sequence[float]:
+    """Lets the few examples of a new label weigh more, so that they stand up to the many others."""
+    counts = Counter(labels)
+    return [min(_MAX_WEIGHT, max(1.0, _ENOUGH / counts[label])) for label in labels]
 
 
 def _options() -> FitOptions:
