@@ -80,4 +80,4 @@ def _prior(base: Head, names: Sequence[str]) -> Floats:
     """Returns what a message without substance gets: as before, hardly ever a new label."""
     old = dict(zip(base.labels, _rows(base, "prior"), strict=True))
     prior = np.asarray([old.get(name, min(old.values())) for name in names], np.float32)
-    return prior / prior.sum()
+    return np.asarray(prior / prior.sum(), np.float32)
