@@ -168,7 +168,7 @@ def _run(layer: "list[torch.Tensor]", hidden: "torch.Tensor") -> "torch.Tensor":
     query, key, value = joined.permute(1, 2, 0, 3)  # (heads, t, dim / heads) each
     mixed = functional.scaled_dot_product_attention(query[None], key[None], value[None])[0]
     mixed = functional.linear(mixed.transpose(0, 1).reshape(n_tokens, dim), *layer[2:4])
-    hidden = functional.layer_norm(hidden + mixed, (dim,), *layer[4:6], _EPSILON)
+    hidden = functional.layer_norm(hidden + mixed, (dim,), layer[4], layer[5], _EPSILON)
     inner = functional.gelu(functional.linear(hidden, *layer[6:8]))
     outer = functional.linear(inner, *layer[8:10])
-    return functional.layer_norm(hidden + outer, (dim,), *layer[10:12], _EPSILON)
+    return functional.layer_norm(hidden + outer, (dim,), layer[10], layer[11], _EPSILON)

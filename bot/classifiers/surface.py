@@ -43,10 +43,8 @@ def substance(text: str) -> float:
     The same character said a thousand times is little.
     """
     letters = [char for char in text.lower() if char.isalpha()]
-    if _SCRIPTS["han"].search(text):
-        amount = 1.0
-    else:
-        amount = min(1.0, len(set(letters)) / 2)
+    is_han = _SCRIPTS["han"].search(text) is not None  # one of these is a word already
+    amount = 1.0 if is_han else min(1.0, len(set(letters)) / 2)
     variety = len(set(letters)) / _ENOUGH_LETTERS if len(letters) > 2 * _ENOUGH_LETTERS else 1.0
     return amount * min(1.0, variety)
 
