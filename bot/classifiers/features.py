@@ -8,6 +8,7 @@ words mean, the second how customers spell them. Rows do not depend on what else
 import re
 import unicodedata
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -93,9 +94,15 @@ class Featurizer:
     def features(self, texts: Sequence[str]) -> Features:
         """Returns the features of the texts, in their order."""
         texts = [normalize(text, max_chars=self._max_chars) for text in texts]
-        parts = [("multilingual", self._embedder.embed_queries(texts))]
-        if self._english is not None:
-            parts.append(("english", _gated(self._english, texts)))
+        if self._english is None:
+            parts = [("multilingual", self._embedder.embed_queries(texts))]
+            return assemble(texts, parts, n_buckets=self._n_buckets)
+        # The engines leave the interpreter while they compute, so on two cores both take as long
+        # as the slower one.
+        with ThreadPoolExecutor(max_workers=1) as aside:
+            english = aside.submit(_gated, self._english, texts)
+            multilingual = self._embedder.embed_queries(texts)
+            parts = [("multilingual", multilingual), ("english", english.result())]
         return assemble(texts, parts, n_buckets=self._n_buckets)
 
 

@@ -25,8 +25,8 @@ _SCRIPTS = {
 }
 _LANGUAGES = ("zh-Hans", "zh-Hant", "en", "mixed", "other")
 _ACCENTED = re.compile(r"[\u00c0-\u024f]")
-#: Letters from which on a text counts as a whole one; below, heads lean towards what is usual.
-_ENOUGH_UNITS = 3.0
+#: Different letters that any sentence has; fewer in a longer text are a key held down.
+_ENOUGH_LETTERS = 6
 SIZE = 22
 
 
@@ -38,16 +38,15 @@ def surface(texts: Sequence[str]) -> Vectors:
 
 
 def substance(text: str) -> float:
-    """Returns how much there is to judge by, in [0, 1]: 0 without letters, 1 for a few words.
+    """Returns how much there is to judge by, in [0, 1]: 0 without letters, 1 for a word.
 
-    Chinese characters and words count once each, so one character said a thousand times is little.
+    The same character said a thousand times is little.
     """
-    han = set(_SCRIPTS["han"].findall(text))
-    words = set(re.findall(r"[^\W\d_\u3400-\u9fff\uf900-\ufaff]+", text.lower()))
-    units = len(han) + sum(min(len(set(word)), 4) / 2 for word in words)
-    n_letters = sum(char.isalpha() for char in text)
-    variety = min(1.0, 12.0 * len({*text.lower()}) / n_letters) if n_letters > 24 else 1.0
-    return min(1.0, units / _ENOUGH_UNITS) * variety
+    letters = [char for char in text.lower() if char.isalpha()]
+    is_han = _SCRIPTS["han"].search(text) is not None  # one of these is a word already
+    amount = 1.0 if is_han else min(1.0, len(set(letters)) / 2)
+    variety = len(set(letters)) / _ENOUGH_LETTERS if len(letters) > 2 * _ENOUGH_LETTERS else 1.0
+    return amount * min(1.0, variety)
 
 
 def _describe(text: str) -> list[float]:
