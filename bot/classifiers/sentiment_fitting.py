@@ -46,7 +46,8 @@ class SentimentOptions:
 
     Attributes:
         scales: How large weights of each block usually are (the prior's standard deviation).
-        trust: The share of the base's evidence that counts.
+        trust: How much the base's evidence counts for each score. Which side a word is on holds
+            everywhere; what passes for neutral does not, and only our own labels tell strength.
         offset_scale: How much sources differ in how often each level occurs, in logits.
         folds: Of the calibration.
         max_steps: Of the optimiser.
@@ -54,7 +55,7 @@ class SentimentOptions:
     """
 
     scales: Mapping[str, float]
-    trust: float = 0.3
+    trust: tuple[float, float, float] = (4.0, 0.3, 0.0)
     offset_scale: float = 1.0
     folds: int = 3
     max_steps: int = 120
@@ -62,7 +63,7 @@ class SentimentOptions:
 
 
 DEFAULT_OPTIONS = SentimentOptions(
-    scales={"multilingual": 8.0, "english": 3.0, "surface": 1.0, "ngrams": 4.0}
+    scales={"multilingual": 5.0, "english": 3.0, "surface": 1.0, "ngrams": 8.0}
 )
 
 
@@ -163,6 +164,7 @@ class Targets:
 
     allowed: Flags
     possible: Flags
+    used_scores: Floats  # (n, 3), 0 for strength where labels say nothing of it
     places: npt.NDArray[np.int64]  # of each row's source in `sources`
     sources: tuple[str, ...]
 
@@ -182,8 +184,10 @@ class Targets:
             used[source].add(label)
         allowed = np.zeros((len(labels), len(LEVELS)), bool)
         possible = np.ones_like(allowed)
+        used_scores = np.ones((len(labels), len(SCORES)), np.float32)
         for row, (label, source) in enumerate(zip(labels, sources, strict=True)):
             allowed[row, list(_meaning(label, used[source]))] = True
+            used_scores[row, 2] = _has_strength(used[source])
             possible[row, 2] = len(used[source]) != 2 or "neutral" in used[source]
         for name, found in used.items():
             if len(found) < 2:
@@ -191,7 +195,7 @@ class Targets:
                     f"Expected at least two labels in {name}, found {sorted(found)!r}."
                 )
         places = np.asarray([names.index(source) for source in sources], np.int64)
-        return cls(allowed, possible, places, names)
+        return cls(allowed, possible, used_scores, places, names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +231,8 @@ class _Problem:
         center = features.dense.mean(axis=0)
         if base is not None:
             mean = np.asarray(base.tensors["weight"], np.float64)
-            precision = precision + options.trust * np.asarray(base.tensors["evidence"], np.float64)
+            evidence = np.asarray(base.tensors["evidence"], np.float64)
+            precision = precision + evidence * np.asarray(options.trust)
             start = np.asarray(base.tensors["offsets"], np.float64)
             start = start + center @ mean[: len(center)] @ SCORES
         return cls(
@@ -250,6 +255,7 @@ class _Problem:
         dense, ngrams = self.dense[rows], self.ngrams[rows]
         ngrams_t = ngrams.T.tocsr()
         allowed, possible = self.targets.allowed[rows], self.targets.possible[rows]
+        used_scores = self.targets.used_scores[rows]
         places, n_sources = self.targets.places[rows], len(self.targets.sources)
         n_dense, spread = dense.shape[1], 1.0 / np.sqrt(self.precision)
         n_weights = self.mean.size
@@ -259,9 +265,9 @@ class _Problem:
             moves = values[n_weights:].reshape(n_sources + 1, len(LEVELS))
             weight = (self.mean + spread * steps).astype(np.float32)
             scores = dense @ weight[:n_dense] + ngrams @ weight[n_dense:]
-            logits = scores @ SCORES + (self.start + moves[0] + moves[1:])[places]
+            logits = (scores * used_scores) @ SCORES + (self.start + moves[0] + moves[1:])[places]
             missed, pull = _marginal_loss(logits, allowed, possible)
-            back = (pull @ SCORES.T).astype(np.float32)  # (n, 3)
+            back = (pull @ SCORES.T * used_scores).astype(np.float32)  # (n, 3)
             slope = np.concatenate([dense.T @ back, ngrams_t @ back])
             by_source = np.zeros((n_sources, len(LEVELS)))
             np.add.at(by_source, places, pull)
@@ -281,7 +287,7 @@ class _Problem:
     def logits(self, weight: Doubles, offsets: Doubles, rows: npt.NDArray[np.int64]) -> Doubles:
         n_dense = self.dense.shape[1]
         scores = (self.dense[rows] + self.center) @ weight[:n_dense]
-        scores = scores + self.ngrams[rows] @ weight[n_dense:]
+        scores = (scores + self.ngrams[rows] @ weight[n_dense:]) * self.targets.used_scores[rows]
         return np.asarray(scores @ SCORES + offsets[self.targets.places[rows]], np.float64)
 
     def evidence(self, weight: Doubles, offsets: Doubles) -> Doubles:
@@ -289,12 +295,17 @@ class _Problem:
         logits = self.logits(weight, offsets, np.arange(len(self.dense)))
         curvature = _variances(logits, self.targets.possible)
         curvature = np.maximum(curvature - _variances(logits, self.targets.allowed), 0.0)  # (n, 3)
+        curvature = curvature * self.targets.used_scores
         squares = self.ngrams.multiply(self.ngrams).T @ curvature
         return np.concatenate([(self.dense**2).T @ curvature, squares])
 
 
+def _has_strength(used: set[str]) -> bool:
+    return any(name.startswith("very_") for name in used)
+
+
 def _meaning(label: str, used: set[str]) -> tuple[int, ...]:
-    if any(name.startswith("very_") for name in used):
+    if _has_strength(used):
         return (LEVELS.index(label),)
     return _SIDES[label]
 
