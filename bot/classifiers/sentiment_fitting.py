@@ -16,7 +16,7 @@ Ordered Categorical Variables", JRSS B 1984 (scores shared by ordered labels).
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -114,16 +114,18 @@ def fit_sentiment(
     sources: Sequence[str],
     base: Base | None = None,
     options: SentimentOptions = DEFAULT_OPTIONS,
+    weights: Sequence[float] | None = None,
 ) -> Head:
     """Trains the head on examples, starting from what a base knows.
 
     Args:
         features: One row for each message.
         labels: One for each row.
-        sources: The set of each row. How often each level occurs is taken from the last set named,
-            so a company's own file goes behind the shipped examples.
+        sources: The set of each row. How often each level occurs and how sure to be is taken from
+            the last set named, so a company's own file goes behind the shipped examples.
         base: What was learned before; None to learn from the examples alone.
         options: How.
+        weights: How much each row counts; None for all the same.
 
     Raises:
         ValueError: a label that is no level, a set with one label, or lengths that differ.
@@ -136,6 +138,8 @@ def fit_sentiment(
     targets = Targets.read(labels, sources)
     idf = inverse_frequency(features.sparse) if base is None else base.tensors["idf"]
     problem = _Problem.of(features, targets, np.asarray(idf, np.float32), options, base=base)
+    if weights is not None:
+        problem = replace(problem, shares=np.asarray(weights, np.float64))
     sharpness = _sharpness(problem, options)
     weight, offsets = problem.solve(options)
     n_dense = features.dense.shape[1]
@@ -209,6 +213,7 @@ class _Problem:
     mean: Doubles  # (d + n_buckets, 3), where weights are expected
     precision: Doubles  # how firmly
     start: Doubles  # (5,) offsets
+    shares: Doubles  # (n,) how much each row counts
 
     @classmethod
     def of(
@@ -243,6 +248,7 @@ class _Problem:
             mean=mean,
             precision=precision,
             start=start,
+            shares=np.ones(len(features)),
         )
 
     def solve(
@@ -256,6 +262,7 @@ class _Problem:
         ngrams_t = ngrams.T.tocsr()
         allowed, possible = self.targets.allowed[rows], self.targets.possible[rows]
         used_scores = self.targets.used_scores[rows]
+        shares = self.shares[rows]
         places, n_sources = self.targets.places[rows], len(self.targets.sources)
         n_dense, spread = dense.shape[1], 1.0 / np.sqrt(self.precision)
         n_weights = self.mean.size
@@ -266,7 +273,7 @@ class _Problem:
             weight = (self.mean + spread * steps).astype(np.float32)
             scores = dense @ weight[:n_dense] + ngrams @ weight[n_dense:]
             logits = (scores * used_scores) @ SCORES + (self.start + moves[0] + moves[1:])[places]
-            missed, pull = _marginal_loss(logits, allowed, possible)
+            missed, pull = _marginal_loss(logits, allowed, possible, shares)
             back = (pull @ SCORES.T * used_scores).astype(np.float32)  # (n, 3)
             slope = np.concatenate([dense.T @ back, ngrams_t @ back])
             by_source = np.zeros((n_sources, len(LEVELS)))
@@ -296,6 +303,7 @@ class _Problem:
         curvature = _variances(logits, self.targets.possible)
         curvature = np.maximum(curvature - _variances(logits, self.targets.allowed), 0.0)  # (n, 3)
         curvature = curvature * self.targets.used_scores
+        curvature = curvature * self.shares[:, None]
         squares = self.ngrams.multiply(self.ngrams).T @ curvature
         return np.concatenate([(self.dense**2).T @ curvature, squares])
 
@@ -318,11 +326,13 @@ def _masked_softmax(logits: Doubles, mask: Flags) -> tuple[Doubles, Doubles]:
     return shares / total, (top + np.log(total))[:, 0]
 
 
-def _marginal_loss(logits: Doubles, allowed: Flags, possible: Flags) -> tuple[float, Doubles]:
+def _marginal_loss(
+    logits: Doubles, allowed: Flags, possible: Flags, shares: Doubles
+) -> tuple[float, Doubles]:
     """Returns minus the log-probability that one of the allowed levels is true, and its slope."""
     among, log_among = _masked_softmax(logits, possible)
     within, log_within = _masked_softmax(logits, allowed)
-    return float((log_among - log_within).sum()), among - within
+    return float(shares @ (log_among - log_within)), shares[:, None] * (among - within)
 
 
 def _variances(logits: Doubles, mask: Flags) -> Doubles:
@@ -342,10 +352,12 @@ def _sharpness(problem: _Problem, options: SentimentOptions) -> float:
         weight, offsets = problem.solve(options, np.flatnonzero(folds != fold))
         held_out = np.flatnonzero(folds == fold)
         logits[held_out] = problem.logits(weight, offsets, held_out)
-    allowed, possible = problem.targets.allowed, problem.targets.possible
+    kept = problem.targets.places == len(problem.targets.sources) - 1
+    logits, shares = logits[kept], problem.shares[kept]
+    allowed, possible = problem.targets.allowed[kept], problem.targets.possible[kept]
 
     def loss(log_sharpness: float) -> float:
-        return _marginal_loss(np.exp(log_sharpness) * logits, allowed, possible)[0]
+        return _marginal_loss(np.exp(log_sharpness) * logits, allowed, possible, shares)[0]
 
     found = minimize_scalar(loss, bounds=(-2.0, 1.0), method="bounded")
     return float(np.exp(found.x))
