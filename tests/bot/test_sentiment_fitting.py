@@ -12,6 +12,7 @@ from bot.classifiers.sentiment_fitting import (
     Targets,
     fit_base,
     fit_sentiment,
+    sentiment_options,
 )
 
 OPTIONS = SentimentOptions(scales={"multilingual": 2.0, "surface": 0.1, "ngrams": 4.0}, folds=2)
@@ -93,3 +94,19 @@ def test_label_that_is_no_level_is_named() -> None:
 def test_set_with_one_label_is_refused() -> None:
     with pytest.raises(ValueError, match="at least two labels in own"):
         Targets.read(["neutral"] * 3, ["own"] * 3)
+
+
+def test_company_file_may_outweigh_the_base() -> None:
+    own, company = (
+        sentiment_options(has_company_file=False),
+        sentiment_options(has_company_file=True),
+    )
+    assert company.trust[0] < own.trust[0]
+
+
+def test_weight_of_a_row_counts() -> None:
+    features, _ = _split([("odd", "positive"), ("odd", "negative")] * 6)
+    labels, sources = ["positive", "negative"] * 6, ["company"] * 12
+    head = fit_sentiment(features, labels, sources=sources, options=OPTIONS, weights=[5.0, 1.0] * 6)
+    bad, good = _sides(head.probabilities(features)[0])
+    assert good > bad
