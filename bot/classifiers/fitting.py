@@ -240,7 +240,7 @@ class _Trainer:
             weight, bias = weight + share * closed_weight, bias + share * closed_bias
         if not self._options.ngram_strength:
             return _Parts(fusion[[0, 0]], weight, bias, np.zeros(0, np.float32), None, None)
-        idf = _idf(self._rows.sparse[subset])
+        idf = inverse_frequency(self._rows.sparse[subset])
         ngram_weight, ngram_bias = self._fit_ngrams(subset, idf)
         return _Parts(fusion[[0, -1]], weight, bias, idf, ngram_weight, ngram_bias)
 
@@ -290,7 +290,7 @@ class _Trainer:
         return fit_and_score
 
     def _ngram_scores(self, kept: Ints, asked: Ints) -> Floats:
-        idf = _idf(self._rows.sparse[kept])
+        idf = inverse_frequency(self._rows.sparse[kept])
         rows = weigh_ngrams(self._rows.sparse[asked], idf)
         return linear(rows, *self._fit_ngrams(kept, idf))
 
@@ -333,7 +333,8 @@ def _per_label(model: Any) -> tuple[Floats, Floats]:
     return weight, bias
 
 
-def _idf(counts: "csr_matrix") -> Floats:
+def inverse_frequency(counts: "csr_matrix") -> Floats:
+    """Returns (n_buckets,): how rare each n-gram is among the messages."""
     n_with = np.bincount(counts.indices, minlength=counts.shape[1])
     return np.asarray(np.log((1 + counts.shape[0]) / (1 + n_with)) + 1.0, np.float32)
 
