@@ -28,6 +28,10 @@ class WorkerStopping(Exception):  # not an error: the process is shutting down
     """The worker has to stop; the job goes on later from where it is."""
 
 
+class GivingWay(Exception):  # not an error: other work comes first
+    """The job goes on from where it is when nothing else is to be done."""
+
+
 @dataclass(frozen=True, slots=True)
 class IngestionOptions:
     """How documents are worked on.
