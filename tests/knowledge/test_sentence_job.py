@@ -124,7 +124,7 @@ def test_a_new_file_goes_first(kb: KnowledgeBase, embedder: Interrupted) -> None
 
 def test_an_edit_meanwhile_is_kept(kb: KnowledgeBase, embedder: Interrupted) -> None:
     intake(kb, "kettle.txt", manual(2))
-    new = "The kettle is made of polished steel. Its lid is made of brass and opens with a small button on top."
+    new = "The kettle is made of polished steel. Its lid is brass and has a button."
     first = ChunkId(due(kb)[0])
     embedder.after(1, lambda: kb.editor.change(first, ChunkChange(text=new), author="tests"))
     kb.worker.run_until_idle()
