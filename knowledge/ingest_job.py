@@ -21,7 +21,7 @@ from knowledge.chunking import split
 from knowledge.duplicates import Intake, record, settle
 from knowledge.errors import ParseFailed
 from knowledge.ingestion import Upload
-from knowledge.job_run import JobRun, batches
+from knowledge.job_run import JobRun, batches, rough_tokens
 from knowledge.jobs import INGEST, SENTENCES, add_job, advance, drop_staged, is_waiting, succeed
 from knowledge.kept_edits import Passage, Revision, carry_over, load_marked, move_questions
 from knowledge.live_chunks import encode_vector, passage_text, record_changes
@@ -135,7 +135,7 @@ def _embed(run: JobRun, upload: Upload, title: str, kept: Sequence[Passage]) -> 
     run.report("embedding", _SPLIT)
     todo = kept[n_done:]
     passages = [passage_text(title, one.span.headings, one.span.text) for one in todo]
-    for part in batches(passages, run.embedder.count_tokens):
+    for part in batches(passages, rough_tokens):
         run.wait_turn()
         vectors = run.embedder.embed_passages(passages[part])  # (n, dim)
         spans = [passage.span for passage in todo[part]]
