@@ -60,7 +60,7 @@ class KnowledgeSettings(_Group):
     reranker: str = ""  # a folder or hub id of a cross-encoder; empty: none
     rerank_candidates: int = Field(20, ge=1, le=100)  # that it scores again
     exact_vectors: Positive = 20_000  # up to here every vector is compared with a question
-    hnsw_vectors: Positive = 400_000  # up to here a graph leads to the nearest, above IVF-PQ
+    hnsw_vectors: Positive = 200_000  # up to here a graph leads to the nearest, above IVF-PQ
     duplicate_threshold: Probability = 0.85  # share of a text from which it counts as a duplicate
     stale_after_days: Positive = 365  # a document not replaced for longer counts as stale
     max_upload_mb: Positive = 50

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from knowledge.embedding import MAX_INPUT_TOKENS, Embedder
 from knowledge.errors import ChunkNotFound, EditConflict, EditRejected
 from knowledge.ingestion import next_version
-from knowledge.jobs import drop_staged
+from knowledge.jobs import SENTENCES, drop_staged
 from knowledge.live_chunks import encode_vector, passage_text, record_changes
 from knowledge.parts import embed_parts, part_texts
 from knowledge.search_indexes import SearchIndexes
@@ -84,7 +84,7 @@ class ChunkEditor:
                 original = row.original or row.text
                 _rewrite(session, document, row, new, author=author)
                 row.embedder, row.embedding = self._embedder.id, vector.whole
-                row.part_embeddings = vector.parts
+                row.part_embeddings, row.parts_due = vector.parts, False
                 _mark(row, original, author)
             if change.enabled is not None:
                 row.enabled = change.enabled
@@ -216,6 +216,7 @@ def _ready_document(session: Session, document_id: DocumentId) -> DocumentRow:
 
 def _refuse_open_job(session: Session, document_id: DocumentId) -> None:
     jobs = select(JobRow.id).where(JobRow.document_id == document_id, JobRow.state.in_(_OPEN))
+    jobs = jobs.where(JobRow.kind != SENTENCES)
     if session.scalar(jobs.limit(1)) is not None:
         raise EditConflict(
             "A newer file of this document is being worked on; edit it when that is done."

@@ -58,6 +58,7 @@ class Manifest:
     sha256: str
     created: str
     vectors: list[dict[str, Any]]  # type, size, effort and measured recall of each part
+    built_to: int | None = None  # of a build that was interrupted: passages above are missing
 
 
 def read_manifest(directory: Path) -> Manifest | None:
@@ -99,6 +100,7 @@ class SavedUpTo:
 
     embedder: str
     applied_change: int
+    built_to: int | None = None
 
 
 def save_state(
@@ -137,6 +139,7 @@ def _save(
             sha256=_content_sha256(part),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             vectors=[asdict(one) for one in vectors.described],
+            built_to=known.built_to,
         )
         part.rename(directory / manifest.state)
     except BaseException:

@@ -1,5 +1,8 @@
 """The ingest flow: parse → compare → split → keep edits → embed → store → switch → index.
 
+A document can be searched when its passages are embedded; their sentences follow when no file
+waits (`knowledge.sentence_job`), and while more files wait, the index follows the outbox.
+
 Chunks of the new version are stored batch by batch as they are embedded; they are not live
 until one transaction switches the document over. A run after a crash finds them and embeds only
 what is missing, so it is safe to repeat. The old version stays searchable until the switch.
@@ -18,11 +21,11 @@ from knowledge.chunking import split
 from knowledge.duplicates import Intake, record, settle
 from knowledge.errors import ParseFailed
 from knowledge.ingestion import Upload
-from knowledge.job_run import JobRun, batches
-from knowledge.jobs import advance, drop_staged, succeed
+from knowledge.job_run import JobRun, batches, rough_tokens
+from knowledge.jobs import INGEST, SENTENCES, add_job, advance, drop_staged, is_waiting, succeed
 from knowledge.kept_edits import Passage, Revision, carry_over, load_marked, move_questions
 from knowledge.live_chunks import encode_vector, passage_text, record_changes
-from knowledge.parts import embed_parts, part_texts
+from knowledge.parts import part_texts
 from knowledge.preview import rule_from
 from knowledge.tables import ChunkRow, DocumentRow, DocumentVersionRow
 from knowledge.types import ChunkSpan, DocumentId, DocumentStatus, ParsedDocument, SplitRule
@@ -65,7 +68,10 @@ def ingest(run: JobRun) -> None:
         _store_text(run, upload, replace(parsed, text=kept.text))
         _embed(run, upload, parsed.title, kept.passages)
         _switch(intake, parsed, kept)
-    run.indexes.refresh()
+    with Session(run.engine) as session:
+        goes_on = is_waiting(session, frozenset({INGEST}))
+    if not goes_on:
+        run.indexes.refresh()
     with Session(run.engine) as session, session.begin():
         succeed(session, run.claim)
 
@@ -129,12 +135,11 @@ def _embed(run: JobRun, upload: Upload, title: str, kept: Sequence[Passage]) -> 
     run.report("embedding", _SPLIT)
     todo = kept[n_done:]
     passages = [passage_text(title, one.span.headings, one.span.text) for one in todo]
-    for part in batches(passages, run.embedder.count_tokens):
+    for part in batches(passages, rough_tokens):
         run.wait_turn()
         vectors = run.embedder.embed_passages(passages[part])  # (n, dim)
         spans = [passage.span for passage in todo[part]]
-        texts = [part_texts(title, span.headings, span.text) for span in spans]
-        parts = embed_parts(run.embedder, texts, pause=run.wait_turn)
+        has_parts = [bool(part_texts(title, span.headings, span.text)) for span in spans]
         rows = [
             {
                 "document_id": run.claim.job.document_id,
@@ -145,10 +150,10 @@ def _embed(run: JobRun, upload: Upload, title: str, kept: Sequence[Passage]) -> 
                 "headings": list(passage.span.headings),
                 "embedder": run.embedder.id,
                 "embedding": encode_vector(vector),
-                "part_embeddings": below,
+                "parts_due": is_parted,
             }
-            for offset, (passage, vector, below) in enumerate(
-                zip(todo[part], vectors, parts, strict=True)
+            for offset, (passage, vector, is_parted) in enumerate(
+                zip(todo[part], vectors, has_parts, strict=True)
             )
         ]
         share = (n_done + part.stop) / len(kept)
@@ -209,6 +214,8 @@ def _switch(intake: Intake, parsed: ParsedDocument, kept: Revision) -> None:
         record(session, document, intake)
         record_changes(session, old, "remove")
         record_changes(session, new, "add")
+        if session.scalar(select(ChunkRow.id).where(mine, ChunkRow.parts_due).limit(1)):
+            add_job(session, SENTENCES, {}, document_id=DocumentId(document.id))
         if old_sha256 != upload.sha256:
             UploadFolder(run.options.uploads_dir).discard_unused(session, old_sha256)
     logger.info("document %s is ready, %d chunks", run.claim.job.document_id, len(new))

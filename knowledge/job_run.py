@@ -28,6 +28,10 @@ class WorkerStopping(Exception):  # not an error: the process is shutting down
     """The worker has to stop; the job goes on later from where it is."""
 
 
+class GivingWay(Exception):  # not an error: other work comes first
+    """The job goes on from where it is when nothing else is to be done."""
+
+
 @dataclass(frozen=True, slots=True)
 class IngestionOptions:
     """How documents are worked on.
@@ -99,6 +103,11 @@ class SteadyProgress:
         if monotonic() - self._told_at >= _REPORT_EVERY_S:
             self._run.report(self._stage, share)
             self._told_at = monotonic()
+
+
+def rough_tokens(text: str) -> int:
+    """Returns about how many tokens a text has in either language, in no time."""
+    return len(text.encode("utf-8", "replace")) // 4
 
 
 def batches(texts: Sequence[str], count_tokens: Callable[[str], int]) -> Iterator[slice]:

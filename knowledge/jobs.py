@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from sqlalchemy import Engine, delete, select, update
+from sqlalchemy import Engine, case, delete, select, update
 from sqlalchemy.orm import Session
 
 from knowledge.errors import JobNotFound
@@ -24,6 +24,7 @@ EVALUATE = "evaluate"
 CONFLICTS = "conflicts"
 CHECK_INTENTS = "check_intents"
 TRAIN_INTENTS = "train_intents"
+SENTENCES = "sentences"
 
 #: The stage of a job whose file was not taken in, as its upload asked for.
 SKIPPED = "skipped"
@@ -125,6 +126,8 @@ class JobStore:
         kinds: frozenset[str] | None = None,
     ) -> Claim | None:
         """Takes the oldest job that is queued or whose worker is gone, or returns None.
+
+        Sentences of documents that can be searched already come after everything else.
 
         Args:
             owner: Who asks; unique to this process and worker.
@@ -258,10 +261,20 @@ def cancel_job(session: Session, row: JobRow, *, reason: str = _CANCELLED) -> No
 
 
 def cancel_document_jobs(session: Session, document_id: DocumentId, *, reason: str) -> None:
-    """Cancels every open job of a document within the caller's transaction."""
+    """Cancels every open job of a document within the caller's transaction.
+
+    Its sentences are left to be made: of the version that stays live if the newer one fails.
+    """
     query = select(JobRow).where(JobRow.document_id == document_id, JobRow.state.in_(_OPEN))
+    query = query.where(JobRow.kind != SENTENCES)
     for row in session.scalars(query):
         cancel_job(session, row, reason=reason)
+
+
+def is_waiting(session: Session, kinds: frozenset[str]) -> bool:
+    """Returns whether a job of these kinds is queued."""
+    query = select(JobRow.id).where(JobRow.state == JobState.QUEUED, JobRow.kind.in_(kinds))
+    return session.scalar(query.limit(1)) is not None
 
 
 def drop_staged(session: Session, document: DocumentRow) -> None:
@@ -312,7 +325,9 @@ def _claimable(
     session: Session, is_alive: Callable[[str], bool], kinds: frozenset[str] | None
 ) -> JobRow | None:
     now = datetime.now(UTC)
-    query = select(JobRow).where(JobRow.state.in_(_OPEN)).order_by(JobRow.created_at, JobRow.id)
+    comes_last = case((JobRow.kind == SENTENCES, 1), else_=0)
+    query = select(JobRow).where(JobRow.state.in_(_OPEN))
+    query = query.order_by(comes_last, JobRow.created_at, JobRow.id)
     if kinds is not None:
         query = query.where(JobRow.kind.in_(kinds))
     for row in session.scalars(query):

@@ -30,9 +30,10 @@ class PartVectors:
 def load_part_vectors(
     engine: Engine, chunk_ids: Sequence[int], *, embedder: str
 ) -> Mapping[int, PartVectors]:
-    """Returns the parts of those chunks that this embedder made vectors of."""
+    """Returns the parts of those chunks that this embedder made vectors of, where all are made."""
     columns = (ChunkRow.id, ChunkRow.text, ChunkRow.embedding, ChunkRow.part_embeddings)
     query = select(*columns).where(ChunkRow.id.in_(chunk_ids), ChunkRow.embedder == embedder)
+    query = query.where(~ChunkRow.parts_due)
     with engine.connect() as connection:
         rows = connection.execute(query).all()
     return {row.id: _parts(row.text, row.embedding, row.part_embeddings) for row in rows}

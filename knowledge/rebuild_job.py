@@ -197,7 +197,9 @@ def _change_over(run: JobRun, embedder: Embedder, seen: int) -> bool:
         session.execute(
             update(ChunkRow)
             .where(has_new)
-            .values(embedding=new, part_embeddings=new_parts, embedder=embedder.id),
+            .values(
+                embedding=new, part_embeddings=new_parts, parts_due=False, embedder=embedder.id
+            ),
             execution_options={"synchronize_session": False},
         )
         for id, vector in questions.items():

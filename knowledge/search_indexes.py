@@ -43,6 +43,8 @@ _CLOSE_S = 10.0
 _UPKEEP_NICE = 15
 #: A search brings its own process up to date when this few changes are waiting.
 _FEW_CHANGES = 64
+#: Passages that a build stores before it saves where it is: one of a million takes minutes.
+_BUILD_GROUP = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class SearchIndexes:
         directory: Where states are saved.
         words: Splits passages and questions.
         sizes: Which type of vector index serves how many vectors.
+        build_group: After so many passages a build saves where it is.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class SearchIndexes:
         directory: Path,
         words: WordSplitter,
         sizes: IndexSizes | None = None,
+        build_group: int = _BUILD_GROUP,
     ) -> None:
         self._engine = engine
         self._embedder = embedder
@@ -94,6 +98,7 @@ class SearchIndexes:
         self._stopping = Event()
         self._threads: list[Thread] = []
         self._sizes = sizes or IndexSizes()
+        self._build_group = build_group
         self.words = words
 
     def open(self, *, rebuilding: bool = False) -> None:
@@ -275,8 +280,12 @@ class SearchIndexes:
             logger.warning("saved index is damaged, rebuilding from the database: %s", error)
             shutil.rmtree(work, ignore_errors=True)
             return False
-        self._swap(_Held(work, manifest.embedder, vectors, lexical))
-        self._applied = self._saved = manifest.applied_change
+        held = _Held(work, manifest.embedder, vectors, lexical)
+        if manifest.built_to is not None:
+            self._fill(held, manifest.applied_change, after=manifest.built_to)
+        self._swap(held)
+        self._applied = manifest.applied_change
+        self._saved = self._applied if manifest.built_to is None else None
         return True
 
     def _take_over(self) -> bool:
@@ -313,8 +322,33 @@ class SearchIndexes:
             VectorIndex(embedder.dim, folder=work / "vectors", sizes=self._sizes),
             LexicalIndex(work / "lexical", words=self.words),
         )
-        self._store(held, live_chunks.live_chunk_ids(self._engine))
+        self._fill(held, upto)
         return held, upto
+
+    def _fill(self, held: "_Held", upto: int, *, after: int = 0) -> None:
+        """Stores all live passages of higher ids; the next start goes on where this one ends.
+
+        What changes meanwhile is in the outbox behind `upto`.
+        """
+        ids = [id for id in live_chunks.live_chunk_ids(self._engine) if id > after]
+        try:
+            for first in range(0, len(ids), self._build_group):
+                group = ids[first : first + self._build_group]
+                self._store(held, group)
+                n_left = len(ids) - first - len(group)
+                if n_left:
+                    logger.info("building the index, %d of %d left", n_left, len(ids))
+                    self._save_part(held, upto, built_to=group[-1])
+        except BaseException:
+            held.drop()
+            raise
+
+    def _save_part(self, held: "_Held", upto: int, *, built_to: int) -> None:
+        known = SavedUpTo(held.embedder, applied_change=upto, built_to=built_to)
+        try:
+            index_files.save_state(self._directory, held.vectors, held.lexical, known=known)
+        except IndexLocked:
+            logger.debug("another process is saving the index")
 
     def _take(self, held: "_Held", upto: int) -> None:
         self._swap(held)
@@ -322,7 +356,7 @@ class SearchIndexes:
         self._changed_at = monotonic()
         logger.info("index built from the database, %d chunks", len(held.vectors))
 
-    def _store(self, held: "_Held", ids: list[int]) -> None:
+    def _store(self, held: "_Held", ids: Sequence[int]) -> None:
         """Makes the indexes agree with the database about `ids`."""
         gone = set(ids)
         for group in live_chunks.load_indexable(self._engine, ids):

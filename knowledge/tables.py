@@ -154,6 +154,7 @@ class ChunkRow(Base):
     embedder: Mapped[str] = mapped_column(String(200))
     embedding: Mapped[bytes] = mapped_column(LargeBinary)  # (dim,) little-endian float32
     part_embeddings: Mapped[bytes | None] = mapped_column(LargeBinary)  # (n_parts, dim), likewise
+    parts_due: Mapped[bool] = mapped_column(default=False, server_default=false())  # to be made yet
 
 
 class NextEmbeddingRow(Base):

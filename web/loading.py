@@ -87,12 +87,11 @@ def work_off(
     engine: "Engine",
     stores: "KnowledgeStores",
     job_ids: Sequence[JobId],
-    *,
-    all_that_follow: bool = False,
 ) -> list[Job]:
     """Shows progress until all jobs have ended, working on them where no server does.
 
-    With `all_that_follow` it then goes on with the jobs that they have queued.
+    Where no server would, it then goes on with the jobs that they have queued, such as the
+    sentences of documents that can be searched already.
     """
     if not job_ids:
         return []
@@ -105,8 +104,7 @@ def work_off(
     worker.start()
     try:
         jobs = _watch(stores, job_ids, worker)
-        if all_that_follow:
-            worker.join()
+        worker.join()
         return jobs
     finally:
         search.worker.stop(5)
