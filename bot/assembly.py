@@ -224,7 +224,7 @@ def assemble(
         is_busy=lambda: any(chat.is_busy for chat in chats),
     )
     curated = CuratedStore(engine, embedder=search.embedder)
-    analyzer = analyzer or open_analyzer(settings)
+    analyzer = analyzer or open_analyzer(settings, engine, search.embedder)
     intents = open_intents(settings, engine, search.embedder, learning=learning)
     search.worker.add_steps(intents.steps())
     talk = _Talk(engine, catalogue, model, conversations, company, curated, analyzer)

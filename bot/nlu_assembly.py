@@ -6,8 +6,10 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from bot import audit
+from bot.classifiers.analysis import MessageAnalyzer
 from bot.classifiers.care import IntentCare
 from bot.classifiers.corrections import corrected_examples
+from bot.classifiers.features import Featurizer
 from bot.classifiers.files import load_head, save_head
 from bot.classifiers.intent_learning import HeadFiles, HeadLearning
 from bot.classifiers.intents import IntentStore
@@ -19,15 +21,22 @@ from bot.classifiers.served_heads import ServedHeads
 from bot.classifiers.uncertain import UncertainMessages
 from bot.label_store import LabelStore
 from bot.settings import Settings
-from bot.understanding import Analyzer, RuleAnalyzer
+from bot.understanding import Analyzer
 from knowledge.embedding import Embedder
 
-_SHIPPED_HEADS = Path(__file__).parent / "classifiers" / "heads"
+SHIPPED_HEADS = Path(__file__).parent / "classifiers" / "heads"
 
 
-def open_analyzer(settings: Settings) -> Analyzer:
-    """Opens what understands messages."""
-    return RuleAnalyzer()
+def open_analyzer(settings: Settings, engine: Engine, embedder: Embedder) -> Analyzer:
+    """Opens what understands messages; without a head that fits the embedder, rules do."""
+
+    def open_featurizer() -> Featurizer:
+        from bot.classifiers.english import load_english
+
+        return Featurizer(embedder, load_english())
+
+    serving = open_heads(settings, engine).serving
+    return MessageAnalyzer(open_featurizer, dim=embedder.dim, serving=serving)
 
 
 def open_labels(
@@ -50,7 +59,7 @@ def open_heads(
 
     return HeadRegistry(
         settings.data_dir / "nlu",
-        packaged=_SHIPPED_HEADS,
+        packaged=SHIPPED_HEADS,
         tasks=[task.value for task in Task],
         check=check,
         on_change=note,

@@ -1,7 +1,8 @@
 """Table rows in the text of a passage, with what each cell is called, and what a list is of.
 
 A spreadsheet's row is stored as `Pool: Riverside; Water: 28 °C`, a page's as
-`| Riverside | 28 °C |` below a line of names. A cell alone says nothing: the names are part of what it says.
+`| Riverside | 28 °C |` below a line of names. A cell alone says nothing:
+the names are part of what it says.
 """
 
 import re

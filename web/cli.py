@@ -10,7 +10,7 @@ import typer
 
 from bot.errors import BotError
 from knowledge.errors import KnowledgeError
-from web import cli_db, cli_finetune, cli_kb, cli_user
+from web import cli_db, cli_finetune, cli_kb, cli_nlu, cli_user
 
 app = typer.Typer(
     name="kefu",
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.add_typer(cli_kb.app, name="kb")
 app.add_typer(cli_user.app, name="user")
 app.add_typer(cli_db.app, name="db")
+app.add_typer(cli_nlu.app, name="nlu")
 app.add_typer(cli_finetune.app, name="finetune")
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from bot.classifiers.labels import OUT_OF_SCOPE, Task, in_order
 from bot.types import Prediction
 
-Probabilities = npt.NDArray[np.float32]
+Probabilities = npt.NDArray[Any]
 
 _BINS = 15
 _Z95 = 1.959964
@@ -130,7 +130,8 @@ def coarse(
     """
     if not wanted <= set(_COARSE.values()) or not set(labels) <= set(_COARSE):
         return tuple(labels), probabilities
-    names = [name for name in ("negative", "neutral", "positive") if name in wanted]
+    levels: tuple[str, ...] = ("negative", "neutral", "positive")
+    names = [name for name in levels if name in wanted]
     sums = np.zeros((len(probabilities), len(names)), np.float32)
     for column, label in enumerate(labels):
         if _COARSE[label] in names:
@@ -158,3 +159,13 @@ def _confusion(
 
 def _round(share: float) -> float:
     return round(float(share), _DIGITS)
+
+
+def predictions(labels: Sequence[str], probabilities: Probabilities) -> list[Prediction]:
+    """Returns the most probable label of each row with all others behind it."""
+    found = []
+    for row in probabilities:
+        order = np.argsort(-row, kind="stable")
+        top = tuple((labels[at], float(row[at])) for at in order)
+        found.append(Prediction(*top[0], top))
+    return found

@@ -20,8 +20,8 @@ from knowledge.embedding import Embedder, Vectors
 _log = logging.getLogger(__name__)
 _BATCH = 32
 _HASH_BYTES = 16
-#: Three times what ships and a company writes; beyond, those not asked for last are forgotten.
-_MAX_KEPT = 20_000
+#: Ten times what ships; beyond, those not asked for last are forgotten.
+_MAX_KEPT = 50_000
 
 _Memory = dict[bytes, npt.NDArray[np.float32]]
 

@@ -59,7 +59,7 @@ def marks(analysis: MessageAnalysis | None, words: Words) -> str:
         shown.append(_one(words("task_complaint"), kind or words(YES), sure, tone="bad"))
         if complaint.severity is not None:
             grade = label_name(Task.SEVERITY, str(complaint.severity), words)
-            why = ", ".join(reason.replace("_", " ") for reason in complaint.reasons)
+            why = ", ".join(words(f"severity_reason_{one}") for one in complaint.reasons)
             shown.append(_one(words("task_severity"), grade, escape(why), tone="bad"))
     flags = (("flag_urgent", analysis.is_urgent), ("flag_angry", analysis.is_angry))
     shown += [_one("", words(name), "", tone="bad") for name, is_set in flags if is_set]
