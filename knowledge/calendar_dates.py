@@ -26,13 +26,6 @@ _DATES = tuple(
         r"(?:,? (?P<year>(?:19|20)\d\d))?(?![\d:])",
     )
 )
-#: A month of a year: when something began or will begin.
-_YEAR_MONTHS = (
-    re.compile(
-        r"(?<!\d)(?P<year>(?:19|20)\d\d)\s?年\s?(?P<m>\d{1,2}|十[一二]?|[一二三四五六七八九])\s?月"
-    ),
-    re.compile(rf"\b{_NAME},? (?P<year>(?:19|20)\d\d)(?!\d)"),
-)
 _MONTH_DAY = re.compile(
     rf"(?:每个?月的?|当月|次月|下月|上月)\s?(?P<zh>{_ZH_DAY})\s?[日号]"
     rf"|(?<![\d.])(?P<first>\d{{1,2}}){_TH}(?: or (?:the )?(?P<second>\d{{1,2}}){_TH})?"
@@ -61,18 +54,6 @@ def calendar_dates(plain: str) -> Iterator[Quantity]:
             last = value_of(groups["last"]) if groups.get("last") else day
             end = coded + max(0.0, (last or day) - day)
             yield Quantity("date", "date", coded, end, *match.span())
-
-
-def year_months(plain: str) -> Iterator[Quantity]:
-    """Yields months of a year, where no day is given; the dates must be blanked before."""
-    for pattern in _YEAR_MONTHS:
-        for match in pattern.finditer(plain):
-            groups = match.groupdict()
-            name = groups.get("month")
-            month = float(_MONTHS.index(name[:3]) + 1) if name else value_of(groups["m"])
-            if month is not None and 1 <= month <= 12:
-                coded = float(match["year"]) * 100 + month
-                yield Quantity("year month", "year month", coded, coded, *match.span())
 
 
 def month_days(plain: str) -> Iterator[Quantity]:

@@ -13,26 +13,31 @@ from knowledge.conflict_signs import (
     Claim,
     Pair,
     Rarity,
+    Read,
     Reader,
     RowKeys,
     apart_in_time,
     different_codes,
-    pair_signs,
+    figure_signs,
+    meaning_signs,
+    statement_signs,
 )
 from knowledge.contrasts import load_contrasts
 from knowledge.embedding import Vectors
-from knowledge.quantity import POINTS_IN_TIME, Quantity
+from knowledge.quantity import Quantity
 from knowledge.statements import Statement
 
 #: Statements less alike are not compared.
 LOOSE = 0.25
+_GROUP = 8
 #: Figures further apart than this many times are hardly answers to one question.
 _MAX_RATIO = 12.0
-#: Pairs below this strength are not kept.
-_PROMISING = 0.2
+#: Pairs below this strength are not worth embedding their questions.
+_PROMISING = 0.4
 _NONE = -0.5
 
 Near = Callable[[Vectors, int], Sequence[tuple[int, float]]]
+Embed = Callable[[Sequence[str]], Vectors]
 OnStep = Callable[[float], None]
 
 
@@ -82,19 +87,22 @@ class Comparison:
     def __init__(self, statements: Sequence[Statement], on_step: OnStep) -> None:
         reader = Reader(load_contrasts())
         self._statements = statements
+        self._reads: list[Read] = []
         self.claims: list[list[Claim]] = []
         for number, one in enumerate(statements):
             on_step(number / len(statements))
+            self._reads.append(reader.read(one))
             self.claims.append(reader.claims(number, one))
-        self._rarity = Rarity([each.read for claims in self.claims for each in claims[:1]])
+        self._rarity = Rarity(self._reads)
         self._keys = RowKeys(statements)
 
     def may_conflict(self, i: int, j: int) -> bool:
-        """False for rows of one document and for documents of different times."""
+        """False for two products or rows of a table, and for documents of different times."""
         a, b = self._statements[i], self._statements[j]
         return not (
-            apart_in_time(a, b)
-            or (a.place.document_id == b.place.document_id and bool(a.key and b.key))
+            different_codes(self._reads[i], self._reads[j])
+            or apart_in_time(a, b)
+            or (a.place.document_id == b.place.document_id and bool(a.key or b.key))
         )
 
     def compare(self, pairs: Sequence[tuple[int, int, float]], on_step: OnStep) -> list[Compared]:
@@ -104,11 +112,12 @@ class Comparison:
         for n, (i, j, alike) in enumerate(pairs):
             on_step(n / len(pairs))
             a, b = self._statements[i], self._statements[j]
+            pair = Pair(a, b, self._reads[i], self._reads[j], alike)
+            shared = statement_signs(pair, self._rarity, self._keys)
+            if shared["contrast"] or shared["special"]:
+                continue
             for mine, theirs in self._figures(i, j):
-                if different_codes(mine.read, theirs.read):
-                    continue
-                signs = pair_signs(Pair(a, b, mine, theirs, alike), self._rarity, self._keys)
-                one = Compared(mine, theirs, signs)
+                one = Compared(mine, theirs, shared | figure_signs(mine, theirs))
                 agrees = mine.quantity.agrees(theirs.quantity)
                 ranking.add(one, agrees=agrees)
                 if not agrees and strength_of(one.signs) >= _PROMISING:
@@ -116,6 +125,19 @@ class Comparison:
         for one in found:
             one.signs.update(ranking.signs(one))
         return found
+
+    def ask(self, found: Sequence[Compared], embed: Embed, on_step: OnStep) -> None:
+        """Adds how well the statements of each pair answer each other's question."""
+        questions = list(dict.fromkeys(side.question for one in found for side in (one.a, one.b)))
+        asked: dict[str, Vectors] = {}
+        for first in range(0, len(questions), _GROUP):
+            on_step(first / len(questions))
+            group = questions[first : first + _GROUP]
+            asked |= dict(zip(group, embed(group), strict=True))
+        for one in found:
+            said = [self._statements[side.statement].vector for side in (one.a, one.b)]
+            vectors = asked[one.a.question], asked[one.b.question]
+            one.signs.update(meaning_signs(vectors, (said[0], said[1])))
 
     def _figures(self, i: int, j: int) -> Iterator[tuple[Claim, Claim]]:
         """Yields figures of one dimension; one that has its equal differs from no other there."""
@@ -131,7 +153,7 @@ class Comparison:
 def _comparable(a: Quantity, b: Quantity) -> bool:
     if a.dimension != b.dimension:
         return False
-    if a.dimension in POINTS_IN_TIME:
+    if a.dimension in ("date", "time", "month day"):
         return True
     if a.unit != b.unit and a.dimension == "count:piece" and "piece" not in (a.unit, b.unit):
         return False  # racks and spaces

@@ -11,12 +11,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from knowledge.asked import per_of, roles_of
+from knowledge.asked import per_of, question_of, roles_of
 from knowledge.claims import is_chinese, words
 from knowledge.contrasts import Contrast
+from knowledge.embedding import Vectors
 from knowledge.names_in_text import names_in
-from knowledge.quantity import POINTS_IN_TIME, Quantity
-from knowledge.statements import Place, Statement, codes_of, key_words, without_figures
+from knowledge.quantity import Quantity
+from knowledge.statements import Place, Statement, codes_of, key_words
 
 Words = frozenset[str]
 #: When a paper was made is no fact of what it says.
@@ -26,6 +27,19 @@ _EDITION = re.compile(
 )
 #: A row of its name and one value needs no heading.
 _MANY_CELLS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One figure of a statement, with what it answers."""
+
+    statement: int
+    quantity: Quantity
+    question: str
+    clause: Words
+    named: tuple[frozenset[int], ...]
+    roles: frozenset[str]
+    per: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,77 +60,57 @@ class Read:
     in_chinese: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """One figure of a statement, with what it answers."""
-
-    statement: int
-    quantity: Quantity
-    clause: Words
-    named: tuple[frozenset[int], ...]
-    roles: frozenset[str]
-    per: frozenset[str]
-    read: Read
-
-
 class Reader:
     """Reads statements; the words of a passage are read once for all its statements."""
 
     def __init__(self, contrasts: Sequence[Contrast]) -> None:
         self._contrasts = contrasts
         self._passages: dict[int, tuple[Words, Words, Words]] = {}
-        self._reads: dict[tuple[int, int, str], Read] = {}
+
+    def read(self, one: Statement) -> Read:
+        """Returns what a statement says and what stands around it."""
+        text, place = f"{one.key} {one.text}", one.place
+        passage, about, names = self._around(place)
+        lower, around = text.lower(), place.about.lower()
+        return Read(
+            own=words(one.masked()),
+            about=about,
+            passage=passage,
+            names=names_in(text),
+            names_around=names | names_in(text),
+            named=tuple(group.named(lower) for group in self._contrasts),
+            named_around=tuple(group.named(around) for group in self._contrasts),
+            special=tuple(group.is_special(lower) for group in self._contrasts),
+            special_around=tuple(group.is_special(around) for group in self._contrasts),
+            codes=one.codes,
+            codes_around=codes_of(f"{place.about} {place.document}"),
+            in_chinese=is_chinese(one.text),
+        )
 
     def claims(self, number: int, one: Statement) -> list[Claim]:
         """Returns the figures of statement `number` with their questions.
 
         A question claims nothing, a date of printing nothing about the company, and a bare cell
-        of a row of several says nothing without its column's name.
+        of a row of several says nothing without its column's heading.
         """
         if one.text.rstrip().endswith(("?", "？")):
             return []
         return [
-            self._claim(number, one, quantity)
-            for quantity in one.quantities
+            Claim(
+                statement=number,
+                quantity=quantity,
+                question=f"{one.key} {question_of(one.text, quantity, one.quantities)}".strip(),
+                clause=words(clause),
+                named=tuple(
+                    group.named(f"{one.key.lower()} {clause}") for group in self._contrasts
+                ),
+                roles=roles_of(clause),
+                per=per_of(clause),
+            )
+            for quantity, clause in ((each, one.clause(each).lower()) for each in one.quantities)
             if not _is_bare_cell(one, quantity)
             and not (quantity.dimension == "date" and _EDITION.search(one.text.lower()))
         ]
-
-    def _claim(self, number: int, one: Statement, quantity: Quantity) -> Claim:
-        clause = one.clause(quantity).lower()
-        return Claim(
-            statement=number,
-            quantity=quantity,
-            clause=words(clause),
-            named=tuple(group.named(clause) for group in self._contrasts),
-            roles=roles_of(clause),
-            per=per_of(clause),
-            read=self._read(one, one.clause(quantity) if one.row else one.text),
-        )
-
-    def _read(self, one: Statement, said: str) -> Read:
-        """Returns what a sentence or cell says and what stands around it."""
-        place = one.place
-        key = place.chunk_id, one.start, said
-        if key in self._reads:
-            return self._reads[key]
-        passage, about, names = self._around(place)
-        lower, around = said.lower(), f"{place.about}\n{one.topic}".lower()
-        self._reads[key] = Read(
-            own=words(without_figures(said)),
-            about=about | words(one.topic),
-            passage=passage,
-            names=names_in(said),
-            names_around=names | names_in(said),
-            named=tuple(group.named(lower) for group in self._contrasts),
-            named_around=tuple(group.named(around) for group in self._contrasts),
-            special=tuple(group.is_special(lower) for group in self._contrasts),
-            special_around=tuple(group.is_special(around) for group in self._contrasts),
-            codes=codes_of(said),
-            codes_around=codes_of(f"{place.about} {place.document}"),
-            in_chinese=is_chinese(one.text),
-        )
-        return self._reads[key]
 
     def _around(self, place: Place) -> tuple[Words, Words, Words]:
         if place.chunk_id not in self._passages:
@@ -166,10 +160,15 @@ class RowKeys:
 
 
 def _is_bare_cell(one: Statement, quantity: Quantity) -> bool:
-    if one.row is None or len(one.row.cells) < _MANY_CELLS:
+    start = one.text.rfind("\n", 0, quantity.start) + 1
+    line = one.text[start:].split("\n", 1)[0]
+    cells = [cell for cell in line.split("|") if cell.strip()]
+    if len(cells) < _MANY_CELLS:
         return False
-    cell = one.row.cell_at(quantity.start)
-    return not cell.name and not any(map(str.isalpha, without_figures(cell.text)))
+    first = one.text.rfind("|", start, quantity.start) + 1
+    last = one.text.find("|", quantity.end)
+    around = one.text[first : quantity.start] + one.text[quantity.end : last if last >= 0 else None]
+    return not any(char.isalpha() for char in around)
 
 
 def different_codes(a: Read, b: Read) -> bool:
@@ -196,17 +195,16 @@ class Pair:
 
     a: Statement
     b: Statement
-    claim_a: Claim
-    claim_b: Claim
+    read_a: Read
+    read_b: Read
     alike: float
 
 
-def pair_signs(pair: Pair, rarity: Rarity, keys: RowKeys) -> dict[str, float]:
-    """Returns the signs of two figures that need no vector of their questions."""
-    a, b, x, y = pair.a, pair.b, pair.claim_a.read, pair.claim_b.read
+def statement_signs(pair: Pair, rarity: Rarity, keys: RowKeys) -> dict[str, float]:
+    """Returns the signs that all figures of two statements share."""
+    a, b, x, y = pair.a, pair.b, pair.read_a, pair.read_b
     mine, theirs = max(1e-9, rarity.of(x.own)), max(1e-9, rarity.of(y.own))
     both = rarity.of(x.own & y.own)
-    wide = rarity.of((x.own | x.about) & (y.own | y.about))
     apart = (rarity.of(x.own - y.own - y.about) / mine, rarity.of(y.own - x.own - x.about) / theirs)
     far = (rarity.of(x.own - y.passage) / mine, rarity.of(y.own - x.passage) / theirs)
     contrasts = _contrasts(x, y)
@@ -214,7 +212,6 @@ def pair_signs(pair: Pair, rarity: Rarity, keys: RowKeys) -> dict[str, float]:
         "place": pair.alike,
         "shared": both / min(mine, theirs),
         "shared_of_longer": both / max(mine, theirs),
-        "shared_wide": wide / min(mine, theirs),
         "unmatched": max(apart),
         "unmatched_least": min(apart),
         "foreign": max(far),
@@ -236,7 +233,6 @@ def pair_signs(pair: Pair, rarity: Rarity, keys: RowKeys) -> dict[str, float]:
         "same_document": float(a.place.document_id == b.place.document_id),
         "in_chinese": float(x.in_chinese and y.in_chinese),
         "other_language": float(x.in_chinese != y.in_chinese),
-        **figure_signs(pair.claim_a, pair.claim_b),
     }
 
 
@@ -255,6 +251,18 @@ def figure_signs(a: Claim, b: Claim) -> dict[str, float]:
         "ratio": _log_ratio(a.quantity, b.quantity),
         "same_unit": float(a.quantity.unit == b.quantity.unit),
         "range_one": float(_is_range(a.quantity) != _is_range(b.quantity)),
+    }
+
+
+def meaning_signs(
+    asked: tuple[Vectors, Vectors], said: tuple[Vectors, Vectors]
+) -> dict[str, float]:
+    """Returns how well each statement answers the other's question."""
+    one, other = float(asked[0] @ said[1]), float(asked[1] @ said[0])
+    return {
+        "answers": (one + other) / 2,
+        "answers_least": min(one, other),
+        "questions": float(asked[0] @ asked[1]),
     }
 
 
@@ -284,7 +292,7 @@ def _limits_clash(a: Claim, b: Claim) -> bool:
 
 def _log_ratio(a: Quantity, b: Quantity) -> float:
     """How many times one is the other, as a logarithm; dates and times have none."""
-    if a.dimension in POINTS_IN_TIME or a.high <= 0 or b.high <= 0:
+    if a.dimension in ("date", "time", "month day") or a.high <= 0 or b.high <= 0:
         return 0.7
     return abs(math.log(a.high / b.high))
 

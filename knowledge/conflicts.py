@@ -1,9 +1,9 @@
 """Finds passages that answer the same question with different figures, for a person to judge.
 
-Two figures are of one thing where their sentences mean the same but for the figures, and nothing
-tells the two apart: another product, tier, place or day (`contrasts.toml`), a condition that only
-one side has, a figure elsewhere in the same document that agrees. `conflict_model` weighs these
-signs.
+Each figure of a sentence answers a question: the sentence with the figure asked for. Two figures
+are of one thing where each sentence answers the other's question, and nothing tells the two
+apart: another product, tier, place or day (`contrasts.toml`), a condition that only one side
+has, a figure elsewhere in the same document that agrees. `conflict_model` weighs these signs.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,8 +20,8 @@ from knowledge.quantity import Quantity
 from knowledge.statements import Statement, load_statements
 
 _N_NEAR = 24
-#: Shares of the work: reading, near passages, comparing.
-_STEPS = (0.1, 0.7, 1.0)
+#: Shares of the work: reading, near passages, comparing, questions.
+_STEPS = (0.05, 0.25, 0.35, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class ConflictFinder:
 
     Args:
         engine: The database.
-        embedder: The embedder that filled it; passages with vectors of another are left out.
+        embedder: The embedder that filled it; embeds the questions that figures answer.
         near: Finds (chunk id, cosine) pairs of the passages near a vector.
         model: Weighs the signs; the one that ships with the package where none is given.
         now: The clock that expiry dates are held against.
@@ -82,7 +82,9 @@ class ConflictFinder:
             statements, self._near, n_chunks=_N_NEAR, on_step=_part(on_step, *_STEPS[:2])
         )
         pairs = [pair for pair in pairs if comparison.may_conflict(pair[0], pair[1])]
-        return comparison.compare(pairs, _part(on_step, *_STEPS[1:]))
+        found = comparison.compare(pairs, _part(on_step, *_STEPS[1:3]))
+        comparison.ask(found, self._embedder.embed_queries, _part(on_step, *_STEPS[2:]))
+        return found
 
 
 def best_conflicts(

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from knowledge.calendar_dates import calendar_dates, month_days, year_months
+from knowledge.calendar_dates import calendar_dates, month_days
 from knowledge.clock_times import clock_times
 from knowledge.numerals import NUMBER, bounds_of, value_of
 from knowledge.quantity import Quantity
@@ -58,7 +58,6 @@ _UNITS: tuple[tuple[str, str, float, str], ...] = (
     ("length", "km", 1e6, "公里|千米|km|kilomet(?:re|er)s?"),
     ("length", "m", 1000.0, "米(?!饭)|m|met(?:re|er)s?"),
     ("length", "inch", 25.4, "英寸|inch(?:es)?"),
-    ("length", "mile", 1_609_344.0, "英里|miles?"),
     ("area", "m2", 1.0, "平方米|平米|平方|㎡|square met(?:re|er)s?"),
     ("energy", "kwh", 1000.0, "千瓦时|度电|kwh|kilowatt[ -]hours?"),
     ("energy", "wh", 1.0, "瓦时|wh|watt[ -]hours?"),
@@ -69,10 +68,6 @@ _UNITS: tuple[tuple[str, str, float, str], ...] = (
     ("capacity", "mah", 1.0, "毫安时?|mah"),
     ("pressure", "pa", 1.0, "帕|pa"),
     ("noise", "db", 1.0, "分贝|db|decibels?"),
-    ("data", "mb", 1.0, "兆|mb|megabytes?"),
-    ("data", "gb", 1000.0, "gb|gigabytes?"),
-    ("data", "tb", 1e6, "tb|terabytes?"),
-    ("speed", "mbit", 1.0, "mbit/s|mbps|mbits?"),
     ("points", "points", 1.0, "积分|points?"),
     ("factor", "factor", 1.0, "倍|x(?![a-z])"),
     ("count:digit", "digit", 1.0, "位(?:数字?|编码|密码|验证码)|digits?"),
@@ -81,7 +76,6 @@ _UNITS: tuple[tuple[str, str, float, str], ...] = (
     ("count:time", "time", 1.0, "次|回(?!来)|times"),
     ("count:instalment", "instalment", 1.0, "期|monthly instalments?|instal?lments?"),
     ("count:item", "item", 1.0, "件|items?|pieces?"),
-    ("count:vehicle", "vehicle", 1.0, "辆|bikes?|bicycles?|cars?|vehicles?"),
     ("count:set", "set", 1.0, "台|套|units?|sets?"),
     ("count:class", "class", 1.0, "节|sessions?|classes|lessons?"),
     ("count:cup", "cup", 1.0, "杯|cups?"),
@@ -89,7 +83,7 @@ _UNITS: tuple[tuple[str, str, float, str], ...] = (
     ("count:order", "order", 1.0, "单|笔|orders?"),
     ("count:shop", "shop", 1.0, "家(?![人里具])|间|stores?|shops?|branches|showrooms?"),
     ("count:level", "level", 1.0, "级|档|levels?|stages?|settings?"),
-    ("count:piece", "piece", 1.0, "[个只支份条瓶盒袋包把副枚片块颗根页层箱株顿]"),
+    ("count:piece", "piece", 1.0, "[个只支份条瓶盒袋包把副枚片块颗根页层]"),
 )
 _CURRENCY = {"€": "eur", "£": "gbp", "¥": "cny", "$": "usd"}
 _ENDED = r"(?![a-z])"
@@ -109,8 +103,7 @@ _HALF_PRICE = re.compile(r"半价|\bhalf (?:the )?(?:price|fee)\b")
 _SHARE = re.compile(rf"(?P<of>百|千|万)分之\s?(?P<n>{NUMBER})")
 _OF = {"百": 1.0, "千": 0.1, "万": 0.01}
 _AGE = re.compile(
-    r"\b(?:aged?|ages) (?P<aged>\d{1,2})\b(?! ?(?:days|weeks|months|-|–|to))"
-    r"|\b(?:aged?|ages|from(?: the age of)?|under|over)[ -](?P<n>\d{1,2})(?:s\b|(?= years))"
+    r"\b(?:aged?|ages|from(?: the age of)?|under|over)[ -](?P<n>\d{1,2})(?:s\b|(?= years))"
     r"|\b(?:under|over)[ -](?P<word>ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|eighteen)"
     r"(?=s\b|[,.;)]| (?:only|must|may|need|with|can|pay)|$)"
 )
@@ -178,7 +171,7 @@ def quantities(text: str) -> list[Quantity]:
     """Returns the quantities of a text in its order; they do not overlap."""
     plain = _DAY_NUMBER.sub("\0", _plain(text))
     found: list[Quantity] = []
-    readers = (calendar_dates, year_months, month_days, clock_times, _shares, _ages, _intervals)
+    readers = (calendar_dates, month_days, clock_times, _shares, _ages, _intervals)
     for reader in readers:
         fresh = list(reader(plain))
         found += fresh
@@ -325,11 +318,10 @@ def _shares(plain: str) -> Iterator[Quantity]:
 
 def _ages(plain: str) -> Iterator[Quantity]:
     for match in _AGE.finditer(plain):
-        name = next(each for each in ("aged", "n", "word") if match[each])
-        age = value_of(match[name])
+        age = value_of(match["n"] or match["word"])
         if age is None or re.match(r" years(?! of age| old)", plain[match.end() :]):
             continue
-        yield Quantity("age", "age", age, age, *match.span(name))
+        yield Quantity("age", "age", age, age, *match.span("n" if match["n"] else "word"))
 
 
 def _intervals(plain: str) -> Iterator[Quantity]:

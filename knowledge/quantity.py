@@ -4,8 +4,6 @@ from dataclasses import dataclass, replace
 
 #: A time of day that may be before or after noon.
 HALF_DAY = "half day"
-#: Dimensions that are points in time: their values have no ratio.
-POINTS_IN_TIME = frozenset({"date", "year month", "month day", "time"})
 _NOON = 720.0
 #: Working days last between that many days and half as many again, with a week end.
 _WEEK_SHARE, _WEEK_END = 1.4, 2880.0

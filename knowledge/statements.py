@@ -1,9 +1,8 @@
 """The sentences of live passages that give a figure, with what is needed to compare them.
 
 Before the rules of `knowledge.conflicts`: a statement is one of the sentences that
-`knowledge.parts` embedded, its quantities, and what it speaks of. A table row is one
-statement, and each of its figures stands in a named cell, because `28 °C` alone does not say
-whose pool it is of.
+`knowledge.parts` embedded, its quantities, and what it speaks of. A sentence of a table row
+knows the row's key, because `Pool: 28 °C` alone does not say whose pool.
 """
 
 import re
@@ -21,8 +20,9 @@ from knowledge.parts import MAX_PARTS, split_parts
 from knowledge.quantities import quantities
 from knowledge.quantity import Quantity
 from knowledge.tables import ChunkRow, DocumentRow
-from knowledge.text_rows import Row, table_rows, topic_at
 
+_RECORD = re.compile(r"^(?P<name>[^:：;；\n]{1,30})[:：] ?(?P<key>[^;；\n]{1,60})[;；] ?\S", re.M)
+_CELLS = re.compile(r"\|? ?(?P<key>[^|\n]{1,60}?) \| \S")
 _CODE = re.compile(r"(?<![a-z0-9])[a-z]{1,6}-?\d[a-z0-9-]*(?![a-z0-9])")
 _CLAUSE_END = re.compile(r"[，,。；;！!？?、\n]|(?<=[a-z])\.\s|\s(?:and|or|but)\s", re.IGNORECASE)
 _ROWS_AT_ONCE = 500
@@ -56,19 +56,18 @@ class Statement:
     start: int
     quantities: tuple[Quantity, ...]
     vector: Vectors  # (dim,) of the sentence with its place in the document
-    topic: str = ""  # the question it answers, or what a list is of
-    row: Row | None = None  # where it is one of a table
+    key: str = ""  # of the table row it stands in
+    codes: frozenset[str] = frozenset()
 
-    @property
-    def key(self) -> str:
-        """What its table row is of, empty outside of tables."""
-        return self.row.key if self.row else ""
+    def masked(self) -> str:
+        """Returns the sentence without its figures, so that only what they say is compared."""
+        text = self.text
+        for one in reversed(self.quantities):
+            text = f"{text[: one.start]}…{text[one.end :]}"
+        return f"{self.key} {text}".strip()
 
     def clause(self, quantity: Quantity) -> str:
         """Returns the part of the sentence that a figure stands in, figure included."""
-        if self.row is not None:
-            cell = self.row.cell_at(quantity.start)
-            return f"{self.row.labels(self.quantities)} {cell.name}: {cell.text}"
         cuts = [
             match.span()
             for match in _CLAUSE_END.finditer(self.text)
@@ -135,27 +134,21 @@ def _statements(place: Place, whole: bytes, below: bytes | None) -> Iterator[Sta
         vectors = decode_vector(below).reshape(-1, vector.shape[0])
     elif len(parts) > 1:
         vectors = np.repeat(vectors, len(parts), axis=0)
-    rows = {row.start: row for row in table_rows(place.text)}
-    of_row: dict[int, list[Vectors]] = {}
     searched = 0
     for part, its_vector in zip(parts, vectors, strict=False):
         start = _position(place.text, part, searched)
         searched = start + 1
-        line = place.text.rfind("\n", 0, start + 1) + 1
-        if line in rows:
-            of_row.setdefault(line, []).append(its_vector)
-            continue
         read = quantities(part)
         if read:
-            topic = topic_at(place.text, start)
-            yield Statement(place, part, start, tuple(read), its_vector, topic)
-    for start, below_it in of_row.items():
-        row = rows[start]
-        read = quantities(row.text)
-        if read:
-            mean = np.mean(below_it, axis=0)
-            middle = (mean / max(1e-9, float(np.linalg.norm(mean)))).astype(np.float32)
-            yield Statement(place, row.text, start, tuple(read), middle, row=row)
+            yield Statement(
+                place=place,
+                text=part,
+                start=start,
+                quantities=tuple(read),
+                vector=its_vector,
+                key=_row_key(place.text, start),
+                codes=codes_of(part),
+            )
 
 
 def _position(text: str, part: str, searched: int) -> int:
@@ -164,11 +157,11 @@ def _position(text: str, part: str, searched: int) -> int:
     return found if found >= 0 else searched
 
 
-def without_figures(text: str) -> str:
-    """Returns a text without its figures, so that only what it says is compared."""
-    for one in reversed(quantities(text)):
-        text = f"{text[: one.start]}…{text[one.end :]}"
-    return text
+def _row_key(text: str, position: int) -> str:
+    """Returns the first cell of the table row at a position, empty outside of tables."""
+    start = text.rfind("\n", 0, position + 1) + 1
+    match = _RECORD.match(text, start) or _CELLS.match(text, start)
+    return match["key"].strip() if match else ""
 
 
 def codes_of(text: str) -> frozenset[str]:

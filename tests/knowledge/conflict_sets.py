@@ -9,7 +9,6 @@ from pathlib import Path
 from knowledge.conflicts import Conflict
 from knowledge.quantities import quantities
 from knowledge.statements import Statement
-from knowledge.text_rows import Cell
 
 _SENTENCE = re.compile(r"(?<=[。！？；;])|(?<=\.)\s|\n")
 _MIN_CHARS = 3
@@ -63,17 +62,9 @@ def _says(statement: Statement, side: dict[str, str]) -> bool:
     """A statement is one sentence; a quote may be several, of which one with a figure counts."""
     if statement.place.document != side["document"]:
         return False
-    if statement.row is not None:
-        quote = _plain(side["quote"])
-        cells = [cell for cell in map(_cell, statement.row.cells) if cell]
-        return bool(cells) and all(cell in quote for cell in cells)
     text = _plain(statement.text)
     said = [side["quote"], *(one for one in _SENTENCE.split(side["quote"]) if quantities(one))]
     return any(one in text or text in one for one in map(_plain, said) if len(one) >= _MIN_CHARS)
-
-
-def _cell(cell: Cell) -> str:
-    return _plain(cell.text)
 
 
 def _plain(text: str) -> str:
