@@ -53,6 +53,8 @@ def train(
         target = None if out is None else (out if task else out / one.value)
         done = tools.train(one, data or (), out=target, held_out=held_out or (), on_step=_say(one))
         figures, trained = done.trained.figures, done.trained
+        for line in trained.cleaned.contradictions:
+            _note(f"warning: {line}; both are left out")
         _note(
             f"{one.value}: {len(trained.cleaned.examples)} examples, accuracy {figures.accuracy}, "
             f"macro-F1 {figures.macro_f1}, calibration error {figures.ece}, "

@@ -18,6 +18,8 @@ from bot.errors import BotError
 
 #: Texts that share so many of their shingles say the same; see `near_duplicates`.
 NEAR = 0.85
+#: The share of texts with two labels that a large file may have.
+_TOLERATED = 0.02
 MAX_TEXT_CHARS = 20_000
 MAX_LABEL_CHARS = 64
 _LABEL = re.compile(r"[^\W_](?:[\w-]*[^\W_])?")
@@ -51,6 +53,7 @@ class Cleaned:
     n_duplicates: int = 0
     n_near_duplicates: int = 0
     n_held_out: int = 0  # also, or nearly so, in the held-out set
+    contradictions: tuple[str, ...] = ()  # pairs of lines whose text has two labels, left out
 
 
 def read_examples(paths: Iterable[Path], task: Task) -> list[Example]:
@@ -65,21 +68,30 @@ def read_examples(paths: Iterable[Path], task: Task) -> list[Example]:
 def clean(examples: Sequence[Example], *, held_out: Sequence[Example] = ()) -> Cleaned:
     """Returns normalised examples without repetitions, and none that the held-out set has.
 
+    One text with two labels is an error in a file that people wrote by hand. Large files always
+    have some; where they are few, such texts are left out and named.
+
     Raises:
-        DatasetRejected: one text has two labels; both lines are named.
+        DatasetRejected: texts have two labels; both lines of the first are named.
     """
     exact: dict[str, Example] = {}
     n_duplicates = 0
+    contradicted: dict[str, str] = {}
     for example in examples:
         key = fingerprint(example.text)
         known = exact.setdefault(key, example)
-        if known is not example:
-            if known.label != example.label:
-                raise DatasetRejected(
-                    f"{example.source}: the text of {known.source} has the label "
-                    f"{known.label!r} there and {example.label!r} here. Keep one of them."
-                )
+        if known is not example and known.label == example.label:
             n_duplicates += 1
+        elif known is not example:
+            contradicted.setdefault(
+                key,
+                f"{example.source}: the text of {known.source} has the label "
+                f"{known.label!r} there and {example.label!r} here",
+            )
+    if len(contradicted) > _TOLERATED * len(examples):
+        raise DatasetRejected(f"{next(iter(contradicted.values()))}. Keep one of them.")
+    for key in contradicted:
+        del exact[key]
     kept = [
         Example(normal(one.text), one.label, one.source, one.language) for one in exact.values()
     ]
@@ -90,7 +102,14 @@ def clean(examples: Sequence[Example], *, held_out: Sequence[Example] = ()) -> C
     again = {row - n_known for row, first in repeated if first >= n_known} - leaked
     again = {row for row in again if not _differ(row, repeated, kept, n_known)}
     remaining = [one for row, one in enumerate(kept) if row not in leaked | again]
-    return Cleaned(tuple(remaining), len(examples), n_duplicates, len(again), len(leaked))
+    return Cleaned(
+        examples=tuple(remaining),
+        n_read=len(examples),
+        n_duplicates=n_duplicates,
+        n_near_duplicates=len(again),
+        n_held_out=len(leaked),
+        contradictions=tuple(contradicted.values()),
+    )
 
 
 def near_duplicates(texts: Sequence[str]) -> list[tuple[int, int]]:

@@ -65,6 +65,14 @@ def test_contradictory_labels_name_both_lines() -> None:
         clean(rows)
 
 
+def test_few_contradictions_of_a_large_file_are_left_out() -> None:
+    rows = [Example(f"message about number {n * 7919}", "refund", f"a:{n}") for n in range(100)]
+    rows += [Example("thank you", label, f"a:{label}") for label in ("refund", "invoice")]
+    cleaned = clean(rows)
+    assert len(cleaned.contradictions) == 1
+    assert "thank you" not in {one.text for one in cleaned.examples}
+
+
 def test_repetitions_and_leaks_are_left_out() -> None:
     texts = ["请问我的包裹到哪里了呀", "请问我的包裹到哪里了呀!", "can I pay by invoice next month"]
     rows = [Example(text, "delivery", f"a:{n}") for n, text in enumerate(texts)]
