@@ -6,7 +6,10 @@ every wording that was thought of, and a head was only shown some.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from bot.classifiers.evaluation import predictions
 from bot.classifiers.features import Features, Featurizer
@@ -54,7 +57,7 @@ class MessageAnalyzer:
         """Takes the heads that are in force; one that cannot be read leaves all as they were."""
         folders = {task: self._serving(task.value) for task in Task}
         found = {
-            task: load_head(folder, task=task.value)
+            task: _widened(load_head(folder, task=task.value))
             for task, folder in folders.items()
             if folder.is_dir()
         }
@@ -80,6 +83,15 @@ class MessageAnalyzer:
                 of_row = {task: rows[row] for task, rows in told.items()}
                 found.append(_analysis(text, of_row, default_language))
         return found
+
+
+def _widened(head: Head) -> Head:
+    """Returns the head with its numbers as they are computed with, so that no message waits."""
+    tensors = {
+        name: one.astype(np.float32) if one.dtype == np.float16 else one
+        for name, one in head.tensors.items()
+    }
+    return replace(head, tensors=tensors)
 
 
 def _width(head: Head) -> int:
