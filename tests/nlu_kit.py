@@ -74,5 +74,7 @@ class WordLearning:
         return WordModel(shares, sorted({example.label for example in examples}))
 
     def load(self, folder: Path) -> WordModel:
+        if not (folder / "model.json").exists():  # the head that ships: real, and of another kind
+            return self.fit(SHIPPED, on_step=lambda share: None)
         stored = json.loads((folder / "model.json").read_text())
         return WordModel(stored["votes"], stored["labels"])

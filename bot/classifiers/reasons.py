@@ -2,7 +2,7 @@
 
 import re
 
-_REASONS = {
+_WORDS = {
     "legal_action": r"律师|起诉|法院|法律|12315|消协|工商|市场监管|举报|曝光|"
     r"lawyer|legal|sue\b|court|ombudsman|trading standards|small claims|"
     r"consumer (?:protection|rights)|report you",
@@ -21,7 +21,8 @@ _REASONS = {
     "strong_words": r"骗子|垃圾|恶心|无耻|黑心|坑人|滚|气死|忍无可忍|太过分|disgust|scammer|"
     r"rubbish|pathetic|outrageous|ridiculous|furious|unacceptable|appalling|worst",
 }
-_PATTERNS = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in _REASONS.items()}
+_PATTERNS = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in _WORDS.items()}
+REASONS = tuple(_WORDS)
 
 
 def severity_reasons(text: str) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bot.classifiers.labels import LABELS, NO, YES, Task, level
+from bot.classifiers.reasons import REASONS
 from bot.labels import LabelCorrection, corrected, label_of
 from bot.types import Message, MessageAnalysis, MessageId, Prediction, Role
 from knowledge.types import ScoredChunk
@@ -59,11 +60,16 @@ def marks(analysis: MessageAnalysis | None, words: Words) -> str:
         shown.append(_one(words("task_complaint"), kind or words(YES), sure, tone="bad"))
         if complaint.severity is not None:
             grade = label_name(Task.SEVERITY, str(complaint.severity), words)
-            why = ", ".join(words(f"severity_reason_{one}") for one in complaint.reasons)
+            why = ", ".join(_reason(one, words) for one in complaint.reasons)
             shown.append(_one(words("task_severity"), grade, escape(why), tone="bad"))
     flags = (("flag_urgent", analysis.is_urgent), ("flag_angry", analysis.is_angry))
     shown += [_one("", words(name), "", tone="bad") for name, is_set in flags if is_set]
     return _marks(shown)
+
+
+def _reason(name: str, words: Words) -> str:
+    """Returns a reason in the reader's language; one of an older version as it was stored."""
+    return words(f"severity_reason_{name}") if name in REASONS else name.replace("_", " ")
 
 
 def trend(messages: Sequence[Message], reading: Reading, words: Words) -> str:
