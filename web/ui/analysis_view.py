@@ -69,7 +69,7 @@ def marks(analysis: MessageAnalysis | None, words: Words) -> str:
 
 def _reason(name: str, words: Words) -> str:
     """Returns a reason in the reader's language; one of an older version as it was stored."""
-    return words(f"severity_reason_{name}") if name in REASONS else name.replace("_", " ")
+    return words("severity_reason_" + name) if name in REASONS else name.replace("_", " ")
 
 
 def trend(messages: Sequence[Message], reading: Reading, words: Words) -> str:
